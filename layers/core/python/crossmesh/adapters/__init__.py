@@ -1,0 +1,1 @@
+"""See docs/architecture.md for where each part stands in the flow of data."""

@@ -1,0 +1,25 @@
+"""Say, before anything is installed, what this machine lacks."""
+
+import platform
+import shutil
+import sys
+
+problems = []
+if sys.version_info < (3, 11):  # noqa: UP036 - this file is what tells the user of an older Python
+    problems.append(f"Python 3.11 or newer is needed, this is {platform.python_version()}: set PYTHON=python3.x")
+if sys.platform != "linux" or platform.machine() not in ("x86_64", "aarch64"):
+    problems.append(f"Linux on x86-64 or arm64 is needed (Envoy comes as a binary), this is {sys.platform} {platform.machine()}")
+libc, version = platform.libc_ver()
+if libc == "glibc" and tuple(map(int, version.split(".")[:2])) < (2, 31):
+    problems.append(f"glibc 2.31 or newer is needed, this is {version}")
+for tool in ("git", "make"):
+    if not shutil.which(tool):
+        problems.append(f"`{tool}` is not on the PATH: install it from your distribution's packages")
+try:
+    import ensurepip  # noqa: F401
+    import venv  # noqa: F401
+except ImportError:
+    problems.append("this Python lacks `venv`: install the python3-venv package")
+for problem in problems:
+    print(f"crossmesh setup: {problem}", file=sys.stderr)
+sys.exit(1 if problems else 0)
