@@ -1,0 +1,130 @@
+"""A plan is data: an ordered tuple of actions, each with its reason and precondition, and what was withheld and why.
+
+Phases: 0 services that must exist first · 1 adds, changes and dead instances out, side by side · 2 removals of instances whose pod still lives, after the adds
+they wait for were verified · 3 services of ours that nothing names any more.
+"""
+
+from typing import Literal
+
+import msgspec
+
+RemovalWhy = Literal["dead", "gone", "unready", "unselected", "forgotten"]
+
+
+class CreateService(msgspec.Struct, frozen=True, kw_only=True, tag="create-service"):
+    """Make the Cloud Map service that a virtual node names."""
+
+    namespace: str
+    service: str
+    namespace_id: str
+    dns: bool
+    ipv6: bool = False
+    tags: dict[str, str]
+    creator: str  # makes CreatorRequestId: the same intent asked twice is one service
+    reason: str
+    phase: int = 0
+
+
+class TagService(msgspec.Struct, frozen=True, kw_only=True, tag="tag-service"):
+    """Leave our deployment's mark on a service that we write into, so that a second deployment with this owner notices."""
+
+    namespace: str
+    service: str
+    arn: str
+    tags: dict[str, str]
+    reason: str
+    phase: int = 0
+
+
+class Register(msgspec.Struct, frozen=True, kw_only=True, tag="register"):
+    """Add an instance, or change its attributes (RegisterInstance replaces them all, so `attributes` holds foreign ones too)."""
+
+    namespace: str
+    service: str
+    id: str
+    cluster: str
+    node: str
+    pod: str
+    attributes: dict[str, str]
+    change: bool = False
+    reason: str
+    phase: int = 1
+
+
+class Deregister(msgspec.Struct, frozen=True, kw_only=True, tag="deregister"):
+    """Remove an instance. Precondition: it still carries this owner, cluster and pod uid; and `after`, an id in `after_service`, is verified."""
+
+    namespace: str
+    service: str
+    id: str
+    owner: str
+    cluster: str
+    uid: str
+    node: str
+    pod: str
+    why: RemovalWhy
+    after: tuple[str, ...] = ()
+    reason: str
+    phase: int = 1
+
+
+class DeleteService(msgspec.Struct, frozen=True, kw_only=True, tag="delete-service"):
+    """Remove an empty service that we made and no document names."""
+
+    namespace: str
+    service: str
+    id: str
+    reason: str
+    phase: int = 3
+
+
+RegistryAction = CreateService | TagService | Register | Deregister | DeleteService
+
+WithheldWhy = Literal[
+    "unseen",  # its cluster did not answer completely
+    "orphaned",  # its cluster is no longer in the settings
+    "unconfirmed",  # waits for a second listing
+    "claimed",  # several virtual nodes select the pod
+    "policy",  # removals: upsert-only
+    "conflict",  # another deployment uses our owner
+    "contested",  # somebody else keeps removing it
+    "namespace-missing",
+    "service-full",
+    "foreign-id",  # an instance of somebody else stands under the id we want
+]
+
+
+class Withheld(msgspec.Struct, frozen=True, kw_only=True):
+    """An action that a guard held back: what, why, and when it may go ahead by itself (seconds since the epoch; 0 = not by itself)."""
+
+    what: Literal["register", "deregister", "service"]
+    service: str
+    id: str
+    cluster: str = ""
+    pod: str = ""
+    why: WithheldWhy
+    detail: str
+    until: float = 0.0
+
+
+class Memory(msgspec.Struct, frozen=True, kw_only=True):
+    """What the planner remembers between passes. `schema` lets a newer version read an older one's."""
+
+    schema: int = 1
+    identities: dict[str, str] = {}  # cluster -> kube-system uid, recorded when first seen
+    versions: dict[str, dict[str, int]] = {}  # cluster -> namespace -> highest resourceVersion seen
+    terminating: dict[str, float] = {}  # uid of a registered pod once seen Terminating -> when
+    confirmations: dict[str, float] = {}  # instance id -> begin of the first listing that wanted it removed
+    services: dict[str, tuple[str, str]] = {}  # "service.namespace" -> (id, arn) of every service we wrote into
+
+
+class RegistryPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What one pass would do to the registry, why, and what it would remember. `again_at`: look again then (0 = no need)."""
+
+    actions: tuple[RegistryAction, ...] = ()
+    withheld: tuple[Withheld, ...] = ()
+    memory: Memory = Memory()
+    notes: tuple[str, ...] = ()
+    endpoints: int = 0
+    registered: int = 0
+    again_at: float = 0.0

@@ -1,0 +1,183 @@
+"""What crossmesh asks of the world, as protocols. Steps name these methods; adapters implement them; a driver stands between.
+
+A method either returns a value or raises from `errors`: `TransientError` (try again) or `RefusedError` (it would be refused again).
+Times are seconds since the epoch, durations seconds.
+"""
+
+from typing import Literal, Protocol
+
+import msgspec
+
+from crossmesh.core.actions import CreateService
+from crossmesh.core.settings import ClusterSettings, ServiceTarget
+from crossmesh.core.views import Instance, Seen, ServiceView, Unseen
+
+
+class Clock(Protocol):
+    """Time."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+class PodRef(msgspec.Struct, frozen=True, kw_only=True):
+    """A pod that the registry knows: asked for by GET when a list lacks it."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
+class Clusters(Protocol):
+    """The Kubernetes APIs, read only."""
+
+    def observe(
+        self,
+        cluster: ClusterSettings,
+        namespaces: tuple[str, ...],
+        registered: tuple[PodRef, ...],
+        identity: str,
+        versions: dict[str, int],
+    ) -> Seen | Unseen:
+        """List the pods of `namespaces` completely, and nodes where an endpoint needs its zone.
+
+        `registered`: pods whose instances we hold; those absent from the list are asked for one by one. `identity`: the recorded kube-system uid ("" = none
+        yet). `versions`: the highest resourceVersion seen per namespace. Never raises for what a cluster does: that is `Unseen` with its cause.
+        """
+
+    def load_balancer(self, target: ServiceTarget, cluster: ClusterSettings) -> str:
+        """Host name of a Service's load balancer, "" while it has none. Raises NotFound, RefusedError, TransientError."""
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """A Cloud Map operation under way. `status`: SUBMITTED, PENDING, SUCCESS or FAIL."""
+
+    id: str
+    status: str
+    code: str = ""
+    message: str = ""
+
+
+class Registry(Protocol):
+    """Cloud Map."""
+
+    def find_services(self, names: tuple[tuple[str, str], ...], known: dict[str, tuple[str, str]]) -> tuple[ServiceView, ...]:
+        """The services (namespace, service) as they are, without instances; not existing ones have id "".
+
+        `known`: "service.namespace" -> (id, arn) from memory, to spare the scarce list calls.
+        """
+
+    def revision(self, namespace: str, service: str) -> int:
+        """DiscoverInstancesRevision: rises whenever an instance is registered or deregistered."""
+
+    def list_instances(self, service_id: str) -> tuple[Instance, ...]:
+        """All instances of a service, every page (the truth; DiscoverInstances is only for verifying)."""
+
+    def create_service(self, action: CreateService) -> tuple[str, str]:
+        """Create, or find the one created by the same intent; (id, arn)."""
+
+    def tag(self, arn: str, tags: dict[str, str]) -> None:
+        """Add tags."""
+
+    def register(self, service_id: str, instance_id: str, attributes: dict[str, str], token: str) -> str:
+        """RegisterInstance; the operation's id. Raises Conflict with `.operation` on DuplicateRequest."""
+
+    def deregister(self, service_id: str, instance_id: str) -> str:
+        """DeregisterInstance; the operation's id. Raises NotFound where there is no such instance, Conflict on DuplicateRequest."""
+
+    def operation(self, operation_id: str) -> Operation:
+        """GetOperation."""
+
+    def discover(self, namespace: str, service: str) -> tuple[Instance, ...]:
+        """DiscoverInstances, all health states, 1,000 at most: proves the end state of a service in one call."""
+
+    def delete_service(self, service_id: str) -> None:
+        """Delete an empty service."""
+
+
+class MeshTarget(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """The identity of a mesh resource. `kind` as in App Mesh's API ("virtualNode"…), `parent` the router or gateway of a route, else ""."""
+
+    mesh: str
+    kind: str
+    parent: str = ""
+    name: str
+
+
+class MeshApi(Protocol):
+    """App Mesh. All methods raise ServiceGone where the API is no more."""
+
+    def list(self, mesh: str, kind: str, parent: str = "") -> tuple[str, ...]:
+        """Names of the resources of a kind, every page; () where mesh or parent do not exist."""
+
+    def describe(self, target: MeshTarget) -> dict[str, object] | None:
+        """The resource's answer in API form (spec, metadata, status), None where it does not exist."""
+
+    def tags(self, arn: str) -> dict[str, str]:
+        """Its tags."""
+
+    def create(self, operation: str, request: dict[str, object], tags: dict[str, str], token: str) -> None:
+        """Create…; raises Conflict where it exists or the token was used otherwise."""
+
+    def update(self, operation: str, request: dict[str, object], token: str) -> None:
+        """Update… (replaces the whole spec)."""
+
+    def delete(self, target: MeshTarget) -> None:
+        """Delete…; raises NotFound, Conflict (ResourceInUse)."""
+
+    def tag(self, arn: str, tags: dict[str, str]) -> None:
+        """Add tags (adoption)."""
+
+
+class Lease(msgspec.Struct, frozen=True, kw_only=True):
+    """The right to write. `epoch` rises with each new holder; `again`: somebody asked for one more pass."""
+
+    epoch: int
+    holder: str
+    expires: float
+    again: bool = False
+
+
+class State(Protocol):
+    """Small state with compare-and-set."""
+
+    def read_lease(self, name: str) -> Lease | None:
+        """The lease as it is (a consistent read)."""
+
+    def write_lease(self, name: str, lease: Lease | None, expected: Lease | None) -> bool:
+        """Replace `expected` by `lease` (None = none); False where it was no longer as expected. `again` is not compared, and kept unless `lease` sets it."""
+
+    def ask_again(self, name: str, expected: Lease) -> bool:
+        """Set `again` on the lease held by `expected`'s holder and epoch; False where it has moved on."""
+
+    def read(self, key: str) -> bytes | None:
+        """A small document."""
+
+    def write(self, key: str, value: bytes) -> None:
+        """Replace it (only ever under the lease that guards it)."""
+
+
+class RunStore(Protocol):
+    """Inputs, plans and outcomes of runs, content-addressed where they repeat."""
+
+    def put(self, key: str, value: bytes) -> None:
+        """Store."""
+
+    def get(self, key: str) -> bytes | None:
+        """Fetch; None where it is not there."""
+
+    def list(self, prefix: str) -> tuple[str, ...]:
+        """Keys below a prefix, sorted."""
+
+
+class Executions(Protocol):
+    """Running executions of our state machines."""
+
+    def running(self, arn: str) -> bool:
+        """Whether the execution is RUNNING; False also for one that does not exist."""
+
+
+Severity = Literal["info", "warning", "alarm"]

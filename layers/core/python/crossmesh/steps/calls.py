@@ -1,0 +1,56 @@
+"""How a step asks the world: it yields `Call` values and is sent the answers.
+
+A step is a generator, so that whoever drives it — a Lambda, the command line, a test, a simulator — decides when each port call happens and what it answers,
+and can stop the step before or after any of them.
+
+    def count_instances(service_id: str) -> Step[int]:
+        instances = yield from call(Registry.list_instances, service_id)
+        return len(instances)
+"""
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, Concatenate, ParamSpec, TypeVar
+
+import msgspec
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Call(msgspec.Struct, frozen=True):
+    """One call of a port's method, e.g. port "Registry", method "list_instances"."""
+
+    port: str
+    method: str
+    args: tuple[Any, ...] = ()
+    kwargs: dict[str, Any] = {}
+
+
+class Together(msgspec.Struct, frozen=True):
+    """Calls that may happen side by side, at most `width` at a time. Answers come in the order of the calls; an error takes the place of its answer."""
+
+    calls: tuple[Call, ...]
+    width: int = 8
+
+
+Step = Generator[Call | Together, Any, R]
+
+
+def to(method: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs) -> Call:
+    """The call of a port's method as a value, checked against the method's types."""
+    port, _, name = method.__qualname__.rpartition(".")
+    return Call(port, name, args, kwargs)
+
+
+def call(method: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs) -> Generator[Call, Any, R]:
+    """Ask one thing; raises what the port raises."""
+    answer: R = yield to(method, *args, **kwargs)
+    return answer
+
+
+def together(calls: Sequence[Call], width: int = 8) -> Generator[Together, Any, list[Any]]:
+    """Ask many things side by side. Errors (`CrossmeshError`) are returned in place, so that one failure hides no other answer."""
+    if not calls:
+        return []
+    answers: list[Any] = yield Together(tuple(calls), width)
+    return answers
