@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from crossmesh.core.actions import CreateService
+from crossmesh.core.mesh_view import MeshResource, MeshTarget
 from crossmesh.core.settings import ClusterSettings, ServiceTarget
 from crossmesh.core.views import Instance, Seen, ServiceView, Unseen
 
@@ -98,23 +99,14 @@ class Registry(Protocol):
         """Delete an empty service."""
 
 
-class MeshTarget(msgspec.Struct, frozen=True, kw_only=True, order=True):
-    """The identity of a mesh resource. `kind` as in App Mesh's API ("virtualNode"…), `parent` the router or gateway of a route, else ""."""
-
-    mesh: str
-    kind: str
-    parent: str = ""
-    name: str
-
-
 class MeshApi(Protocol):
     """App Mesh. All methods raise ServiceGone where the API is no more."""
 
-    def list(self, mesh: str, kind: str, parent: str = "") -> tuple[str, ...]:
-        """Names of the resources of a kind, every page; () where mesh or parent do not exist."""
+    def list(self, mesh: str, kind: str, parent: str = "") -> tuple[tuple[str, str], ...]:
+        """(name, arn) of the resources of a kind, every page; () where mesh or parent do not exist."""
 
-    def describe(self, target: MeshTarget) -> dict[str, object] | None:
-        """The resource's answer in API form (spec, metadata, status), None where it does not exist."""
+    def describe(self, target: MeshTarget) -> MeshResource | None:
+        """The resource as it is, None where it does not exist."""
 
     def tags(self, arn: str) -> dict[str, str]:
         """Its tags."""
@@ -148,7 +140,7 @@ class State(Protocol):
         """The lease as it is (a consistent read)."""
 
     def write_lease(self, name: str, lease: Lease | None, expected: Lease | None) -> bool:
-        """Replace `expected` by `lease` (None = none); False where it was no longer as expected. `again` is not compared, and kept unless `lease` sets it."""
+        """Replace `expected` by `lease` (None = released); False where it was no longer exactly as expected (holder, epoch or `again`)."""
 
     def ask_again(self, name: str, expected: Lease) -> bool:
         """Set `again` on the lease held by `expected`'s holder and epoch; False where it has moved on."""

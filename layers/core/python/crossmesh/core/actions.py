@@ -128,3 +128,19 @@ class RegistryPlan(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: int = 0
     registered: int = 0
     again_at: float = 0.0
+    begun: float = 0.0  # when the oldest observation behind it began
+
+    @property
+    def stages(self) -> tuple[int, ...]:
+        """The stages it has work in, in order: 1 = phases 0 and 1, then each phase by itself."""
+        return tuple(sorted({max(action.phase, 1) for action in self.actions}))
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one action. `applied`: the service took it (`operation` = its id, "" = the end state was there already); `stale`: its precondition
+    no longer held; `busy`: something else is under way on the same instance; `failed` with the service's code."""
+
+    action: int  # index in the plan
+    result: Literal["applied", "stale", "busy", "failed"]
+    operation: str = ""
+    detail: str = ""

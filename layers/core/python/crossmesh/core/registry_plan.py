@@ -117,6 +117,7 @@ class _Planner:
             endpoints=len(wanted),
             registered=sum(1 for s in self.services.values() for i in s.instances if self._ours(i)),
             again_at=min((w.until for w in self.withheld if w.until), default=0.0),
+            begun=min([self.inputs.registry.begun, *(view.begun for view in self.seen.values())]),
         )
 
     # --- what is ours -------------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,103 @@
+"""How to reach an EKS cluster's API: endpoint and CA from DescribeCluster, and a bearer token signed locally.
+
+The token is what `aws eks get-token` makes: a presigned STS GetCallerIdentity with the cluster's name in a signed header.
+Nothing is asked of STS to make it (research: 0.1 ms against 48 ms for a client).
+"""
+
+import base64
+import threading
+from typing import Any
+
+import botocore.session
+import msgspec
+from botocore.auth import SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from crossmesh.adapters import aws
+from crossmesh.core.settings import ClusterSettings
+from crossmesh.errors import RefusedError
+
+_EXPIRES = 60  # seconds, the only value that aws-iam-authenticator accepts
+TOKEN_LIFE = 600.0  # seconds after which a new one is signed; clusters accept one for 15 minutes
+
+
+class Access(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a cluster's API is and whom it trusts."""
+
+    endpoint: str
+    ca: bytes  # PEM
+    ipv6: bool = False
+
+
+def bearer_token(credentials: Credentials, region: str, eks_name: str) -> str:
+    """A token for the cluster named `eks_name`, good at once."""
+    url = f"https://sts.{region}.amazonaws.com/?Action=GetCallerIdentity&Version=2011-06-15"
+    request = AWSRequest(method="GET", url=url, headers={"x-k8s-aws-id": eks_name})
+    SigV4QueryAuth(credentials, "sts", region, expires=_EXPIRES).add_auth(request)
+    return "k8s-aws-v1." + base64.urlsafe_b64encode(str(request.url).encode()).decode().rstrip("=")
+
+
+class Eks:
+    """Endpoints and credentials per cluster, cached until `forget`."""
+
+    def __init__(self, region: str) -> None:
+        self._region = region
+        self._session = botocore.session.get_session()
+        self._access: dict[str, Access] = {}
+        self._roles: dict[str, tuple[dict[str, str], float]] = {}
+        self._lock = threading.Lock()
+
+    def access(self, cluster: ClusterSettings, now: float) -> Access:
+        """DescribeCluster's answer, from the cache where there is one. Raises NotFound, RefusedError, TransientError."""
+        with self._lock:
+            known = self._access.get(cluster.name)
+        if known is not None:
+            return known
+        with aws.translated():
+            client = aws.client("eks", cluster.region, credentials=self._keys(cluster, now))
+            found = client.describe_cluster(name=cluster.eks)["cluster"]
+        access = Access(
+            endpoint=found["endpoint"],
+            ca=base64.b64decode(found["certificateAuthority"]["data"]),
+            ipv6=found.get("kubernetesNetworkConfig", {}).get("ipFamily") == "ipv6",
+        )
+        with self._lock:
+            self._access[cluster.name] = access
+        return access
+
+    def forget(self, cluster: ClusterSettings) -> None:
+        """Ask DescribeCluster again next time: the endpoint or CA stopped working."""
+        with self._lock:
+            self._access.pop(cluster.name, None)
+
+    def token(self, cluster: ClusterSettings, now: float) -> str:
+        """A fresh bearer token."""
+        keys = self._keys(cluster, now)
+        if keys is None:
+            own = self._session.get_credentials()
+            if own is None:
+                raise RefusedError("NoCredentials", "this function has no AWS credentials")
+            frozen: Any = own.get_frozen_credentials()
+            credentials = Credentials(frozen.access_key, frozen.secret_key, frozen.token)
+        else:
+            credentials = Credentials(keys["access_key_id"], keys["secret_access_key"], keys["session_token"])
+        return bearer_token(credentials, cluster.region, cluster.eks)
+
+    def _keys(self, cluster: ClusterSettings, now: float) -> dict[str, str] | None:
+        """Credentials of the cluster's role in another account, None for our own."""
+        if not cluster.role_arn:
+            return None
+        with self._lock:
+            keys, until = self._roles.get(cluster.name, ({}, 0.0))
+        if now < until - 300:
+            return keys
+        request = {"RoleArn": cluster.role_arn, "RoleSessionName": "crossmesh", "DurationSeconds": 3600}
+        if cluster.external_id:
+            request["ExternalId"] = cluster.external_id
+        with aws.translated():
+            found = aws.client("sts", self._region).assume_role(**request)["Credentials"]
+        keys = {"access_key_id": found["AccessKeyId"], "secret_access_key": found["SecretAccessKey"], "session_token": found["SessionToken"]}
+        with self._lock:
+            self._roles[cluster.name] = keys, found["Expiration"].timestamp()
+        return keys

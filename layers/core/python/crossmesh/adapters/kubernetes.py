@@ -1,0 +1,258 @@
+"""Kubernetes APIs as the `Clusters` port: complete, consistent, bounded in time, or `Unseen` with the cause.
+
+The `kubernetes` client gives transport and TLS; it is imported when first needed (its import costs more than all of ours), and answers are read raw.
+"""
+
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+
+from crossmesh.adapters.eks import Eks
+from crossmesh.adapters.kubernetes_pods import Named, NodeList, PodList, Service, pod_of, zone_of
+from crossmesh.core.settings import ClusterSettings, ServiceTarget
+from crossmesh.core.views import Cause, Pod, Seen, Unseen
+from crossmesh.errors import NotFound, RefusedError, ServiceGone, Throttled, TransientError
+from crossmesh.ports import PodRef
+
+PAGE = 500  # pods a page; one page of real pods is about 3 MB
+CONNECT_TIMEOUT, READ_TIMEOUT, DEADLINE = 3.0, 10.0, 25.0  # seconds; the deadline is for one whole view
+_GETS_AT_ONCE = 8
+
+T = TypeVar("T")
+
+
+class _NotSeen(Exception):
+    def __init__(self, cause: Cause, detail: str) -> None:
+        super().__init__(detail)
+        self.cause: Cause = cause
+        self.detail = detail
+
+
+class KubernetesClusters:
+    """Implements `ports.Clusters`. Holds one connection pool a cluster, remade when the endpoint, CA or token stop working."""
+
+    def __init__(self, region: str, eks: Eks | None = None) -> None:
+        self._eks = eks or Eks(region)
+        self._apis: dict[str, _Api] = {}
+        self._zones: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
+
+    def observe(
+        self,
+        cluster: ClusterSettings,
+        namespaces: tuple[str, ...],
+        registered: tuple[PodRef, ...],
+        identity: str,
+        versions: dict[str, int],
+    ) -> Seen | Unseen:
+        """See `ports.Clusters.observe`. One second try with endpoint, CA and token fetched anew, since either may have changed."""
+        begun = time.time()
+        for attempt in (1, 2):
+            try:
+                return self._view(cluster, namespaces, registered, identity, versions, begun)
+            except _NotSeen as why:
+                self._apis.pop(cluster.name, None)
+                self._eks.forget(cluster)
+                if attempt == 2 or why.cause not in ("unreachable", "refused") or time.time() - begun > CONNECT_TIMEOUT * 2:
+                    return Unseen(cluster=cluster.name, cause=why.cause, detail=why.detail, begun=begun)
+        raise AssertionError("unreachable")
+
+    def load_balancer(self, target: ServiceTarget, cluster: ClusterSettings) -> str:
+        """Host name (or address) in the Service's status."""
+        try:
+            api = self._api(cluster)
+            found = api.get(f"/api/v1/namespaces/{target.namespace}/services/{target.name}", Service, time.time() + DEADLINE)
+        except _NotSeen as why:
+            raise TransientError(f"{cluster.name}: {why.cause}: {why.detail}") from why
+        if found is None:
+            raise NotFound("NotFound", f"{cluster.name} has no Service {target.namespace}/{target.name}")
+        ingress = found.status.load_balancer.ingress or []
+        return next((i.hostname or i.ip for i in ingress), "")
+
+    def _api(self, cluster: ClusterSettings) -> "_Api":
+        api, now = self._apis.get(cluster.name), time.time()
+        if api is None or api.expires < now:
+            try:
+                access, token = self._eks.access(cluster, now), self._eks.token(cluster, now)
+            except NotFound as error:
+                raise _NotSeen("not-found", str(error)) from error
+            except Throttled as error:
+                raise _NotSeen("throttled", str(error)) from error
+            except ServiceGone as error:
+                raise _NotSeen("unreachable", str(error)) from error
+            except RefusedError as error:
+                raise _NotSeen("refused", str(error)) from error
+            except TransientError as error:
+                raise _NotSeen("unreachable", str(error)) from error
+            api = self._apis[cluster.name] = _Api(access.endpoint, access.ca, token, now + 600.0)
+        return api
+
+    def _view(
+        self,
+        cluster: ClusterSettings,
+        namespaces: tuple[str, ...],
+        registered: tuple[PodRef, ...],
+        identity: str,
+        versions: dict[str, int],
+        begun: float,
+    ) -> Seen:
+        api, until = self._api(cluster), begun + DEADLINE
+        system = api.get("/api/v1/namespaces/kube-system", Named, until)
+        if system is None:
+            raise _NotSeen("identity", "the cluster has no kube-system namespace")
+        uid = system.metadata.uid
+        if identity and uid != identity:
+            detail = f"kube-system is {uid}, recorded is {identity}: another cluster answers to this name (accept it with `forget --identity`)"
+            raise _NotSeen("identity", detail)
+        pods: list[Pod] = []
+        read: dict[str, int] = {}
+        for namespace in namespaces:
+            version, items = api.list_pods(namespace, until)
+            if version < versions.get(namespace, 0):
+                raise _NotSeen("went-back", f"pods of {namespace} at version {version}, seen before at {versions[namespace]}")
+            read[namespace] = version
+            pods += items
+        gone = self._absent(api, cluster, pods, registered, namespaces, until)
+        zones = self._zones_of(api, cluster, uid, {pod.node for pod in pods if pod.ready}, until)
+        return Seen(cluster=cluster.name, identity=uid, begun=begun, versions=read, pods=tuple(pods), zones=zones, gone=gone)
+
+    def _absent(
+        self,
+        api: "_Api",
+        cluster: ClusterSettings,
+        pods: Iterable[Pod],
+        registered: tuple[PodRef, ...],
+        namespaces: tuple[str, ...],
+        until: float,
+    ) -> tuple[str, ...]:
+        """Uids of registered pods that the list lacks, each confirmed gone by a GET; if one is there, the list was not complete (rule 4)."""
+        listed = {pod.uid for pod in pods}
+        missing = [ref for ref in registered if ref.uid not in listed and ref.namespace in namespaces]
+
+        def there(ref: PodRef) -> bool:
+            found = api.get(f"/api/v1/namespaces/{ref.namespace}/pods/{ref.name}", Named, until)
+            return found is not None and found.metadata.uid == ref.uid
+
+        with ThreadPoolExecutor(max_workers=_GETS_AT_ONCE) as pool:
+            answers = list(pool.map(there, missing)) if missing else []
+        for ref, is_there in zip(missing, answers, strict=True):
+            if is_there:
+                raise _NotSeen("list-incomplete", f"pod {ref.namespace}/{ref.name} of {cluster.name} is there (GET) but was not listed")
+        return tuple(sorted(ref.uid for ref in missing))
+
+    def _zones_of(self, api: "_Api", cluster: ClusterSettings, identity: str, wanted: set[str], until: float) -> dict[str, tuple[str, str]]:
+        """Zones of the nodes in `wanted`; nodes are listed only when one is new to us."""
+        known = self._zones.setdefault((cluster.name, identity), {})
+        if any(node and node not in known for node in wanted):
+            known.update(api.list_zones(until))
+        return {node: known[node] for node in sorted(wanted) if node in known}
+
+
+class _Api:
+    """One cluster's API over the kubernetes client's transport."""
+
+    def __init__(self, endpoint: str, ca: bytes, token: str, expires: float) -> None:
+        from kubernetes.client import ApiClient, Configuration
+
+        configuration = Configuration(host=endpoint)
+        configuration.ssl_ca_cert = None
+        configuration.ca_cert_data = ca.decode()
+        configuration.retries = False  # ours to decide: urllib3's default of 3 makes a timeout of 3 s take 12 (measured)
+        configuration.connection_pool_maxsize = _GETS_AT_ONCE
+        self._client = ApiClient(configuration)
+        self._endpoint = endpoint
+        self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "crossmesh"}
+        self.expires = expires
+
+    def get(self, path: str, kind: type[T], until: float) -> T | None:
+        """GET one object, None for 404. Raises _NotSeen for anything that is not a complete, well-formed answer."""
+        status, body = self._request(path, until)
+        if status == 404:
+            return None
+        self._refuse(status, body)
+        return self._decode(body, kind, path)
+
+    def list_pods(self, namespace: str, until: float) -> tuple[int, list[Pod]]:
+        """Every page of a namespace's pods from one snapshot, and its resourceVersion. A 410 starts again, twice at most."""
+        for _ in range(3):
+            pages = self._pages(f"/api/v1/namespaces/{namespace}/pods", PodList, "PodList", until)
+            if pages is not None:
+                return int(pages[0].metadata.resource_version), [pod_of(item) for page in pages for item in page.items or ()]
+        raise _NotSeen("cut", f"the pod list of {namespace} expired (410) three times while being read")
+
+    def list_zones(self, until: float) -> dict[str, tuple[str, str]]:
+        """Zones of all nodes."""
+        pages = self._pages("/api/v1/nodes", NodeList, "NodeList", until) or []
+        return {item.metadata.name: zone_of(item) for page in pages for item in page.items or ()}
+
+    def _pages(self, path: str, kind: type[T], expected: str, until: float) -> list[Any] | None:
+        """All pages of a list, checked to be one complete chain; None where the server let the snapshot expire."""
+        pages: list[Any] = []
+        token, left = "", None
+        while True:
+            query = {"limit": str(PAGE), **({"continue": token} if token else {})}
+            status, body = self._request(f"{path}?{urlencode(query)}", until)
+            if status == 410:
+                return None
+            self._refuse(status, body)
+            page: Any = self._decode(body, kind, path)
+            items = len(page.items or ())
+            if page.kind != expected:
+                raise _NotSeen("cut", f"{path} answered a {page.kind}, not a {expected}")
+            if not page.metadata.resource_version.isdigit():
+                raise _NotSeen("cut", f"{path} answered without a resourceVersion")
+            if pages and page.metadata.resource_version != pages[0].metadata.resource_version:
+                raise _NotSeen("cut", f"{path}: pages of two versions in one chain")
+            if left is not None and items + (page.metadata.remaining_item_count or 0) != left:
+                raise _NotSeen("cut", f"{path}: {left} items were still to come, {items} came")
+            pages.append(page)
+            token = page.metadata.continue_
+            left = page.metadata.remaining_item_count if token else None
+            if not token:
+                return pages
+
+    def _request(self, path: str, until: float) -> tuple[int, bytes]:
+        import urllib3.exceptions as failed
+
+        room = until - time.time()
+        if room <= 0:
+            raise _NotSeen("timeout", f"no complete view within {DEADLINE:.0f} s")
+        try:
+            response: Any = self._client.call_api(
+                "GET",
+                self._endpoint + path,
+                header_params=self._headers,
+                _request_timeout=(min(CONNECT_TIMEOUT, room), min(READ_TIMEOUT, room)),
+            )
+            return response.status, response.read()
+        except (failed.ConnectTimeoutError, failed.NewConnectionError, failed.NameResolutionError, ConnectionRefusedError) as error:
+            raise _NotSeen("unreachable", f"no connection to {self._endpoint} ({type(error).__name__})") from error
+        except (TimeoutError, failed.ReadTimeoutError) as error:
+            raise _NotSeen("timeout", f"{path.partition('?')[0]}: no answer within {READ_TIMEOUT:.0f} s") from error
+        except (failed.ProtocolError, failed.DecodeError) as error:
+            raise _NotSeen("cut", f"{path.partition('?')[0]}: the answer ended early ({type(error).__name__})") from error
+        except Exception as error:
+            raise _NotSeen("unreachable", f"{path.partition('?')[0]}: {type(error).__name__}") from error
+
+    def _refuse(self, status: int, body: bytes) -> None:
+        if status == 200:
+            return
+        cause: Cause = "throttled" if status == 429 else "refused" if status in (401, 403) else "server-error"
+        raise _NotSeen(cause, f"HTTP {status}: {_message(body)}")
+
+    def _decode(self, body: bytes, kind: type[T], path: str) -> T:
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except msgspec.DecodeError as error:
+            raise _NotSeen("cut", f"{path}: not a well-formed answer ({error})") from error
+
+
+def _message(body: bytes) -> str:
+    """The message of a Kubernetes Status, shortened; never the body as it is."""
+    try:
+        return str(msgspec.json.decode(body, type=dict).get("message", ""))[:200]
+    except msgspec.DecodeError:
+        return "no Kubernetes Status in the answer"

@@ -1,0 +1,137 @@
+"""Kubernetes' JSON as the few values that decide. Decoded straight from bytes; fields nobody asks for are never built."""
+
+import msgspec
+
+from crossmesh.core.views import Pod
+
+
+class _Base(msgspec.Struct, rename="camel"):
+    pass
+
+
+class _Owner(_Base):
+    kind: str = ""
+    name: str = ""
+    controller: bool = False
+
+
+class _Meta(_Base):
+    name: str = ""
+    namespace: str = ""
+    uid: str = ""
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+    deletion_timestamp: str | None = None
+    owner_references: list[_Owner] | None = None
+
+
+class _Condition(_Base):
+    type: str
+    status: str
+
+
+class _PodSpec(_Base):
+    node_name: str = ""
+    restart_policy: str = "Always"
+
+
+class _PodStatus(_Base):
+    phase: str = ""
+    pod_ip: str = msgspec.field(default="", name="podIP")
+    conditions: list[_Condition] | None = None
+
+
+class _Pod(_Base):
+    metadata: _Meta
+    spec: _PodSpec = msgspec.field(default_factory=_PodSpec)
+    status: _PodStatus = msgspec.field(default_factory=_PodStatus)
+
+
+class _ListMeta(_Base):
+    resource_version: str = ""
+    continue_: str = msgspec.field(default="", name="continue")
+    remaining_item_count: int | None = None
+
+
+class PodList(_Base):
+    """A page of pods."""
+
+    kind: str
+    metadata: _ListMeta
+    items: list[_Pod] | None = None
+
+
+class _NodeItem(_Base):
+    metadata: _Meta
+
+
+class NodeList(_Base):
+    """A page of nodes."""
+
+    kind: str
+    metadata: _ListMeta
+    items: list[_NodeItem] | None = None
+
+
+class Named(_Base):
+    """Any object of which only the metadata matters."""
+
+    metadata: _Meta
+
+
+class _Ingress(_Base):
+    hostname: str = ""
+    ip: str = ""
+
+
+class _LoadBalancer(_Base):
+    ingress: list[_Ingress] | None = None
+
+
+class _ServiceStatus(_Base):
+    load_balancer: _LoadBalancer = msgspec.field(default_factory=_LoadBalancer)
+
+
+class Service(_Base):
+    """A Service's load balancer status."""
+
+    metadata: _Meta
+    status: _ServiceStatus = msgspec.field(default_factory=_ServiceStatus)
+
+
+def pod_of(item: _Pod) -> Pod:
+    """A pod as the core knows it. ContainersReady and not Ready decides, as in AWS's controller: Ready may wait for registration itself."""
+    meta, labels = item.metadata, item.metadata.labels or {}
+    return Pod(
+        namespace=meta.namespace,
+        name=meta.name,
+        uid=meta.uid,
+        ip=item.status.pod_ip,
+        node=item.spec.node_name,
+        labels=labels,
+        phase=item.status.phase,
+        restart_policy=item.spec.restart_policy,
+        terminating=meta.deletion_timestamp is not None,
+        containers_ready=any(c.type == "ContainersReady" and c.status == "True" for c in item.status.conditions or ()),
+        virtual_node=(meta.annotations or {}).get("appmesh.k8s.aws/virtualNode", ""),
+        deployment=_deployment_of(meta, labels),
+    )
+
+
+def _deployment_of(meta: _Meta, labels: dict[str, str]) -> str:
+    """The Deployment behind a pod: its ReplicaSet is named `<deployment>-<pod-template-hash>`."""
+    suffix = "-" + labels.get("pod-template-hash", "")
+    for owner in meta.owner_references or ():
+        if owner.kind == "ReplicaSet" and len(suffix) > 1 and owner.name.endswith(suffix):
+            return owner.name.removesuffix(suffix)
+    return ""
+
+
+def zone_of(item: _NodeItem) -> tuple[str, str]:
+    """(region, zone) from the node's labels, the old names where the new ones are missing."""
+    labels = item.metadata.labels or {}
+
+    def label(name: str) -> str:
+        return labels.get(f"topology.kubernetes.io/{name}") or labels.get(f"failure-domain.beta.kubernetes.io/{name}", "")
+
+    return label("region"), label("zone")

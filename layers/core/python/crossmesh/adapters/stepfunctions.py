@@ -1,0 +1,19 @@
+"""Executions of our state machines, as far as the lease must know them."""
+
+from crossmesh.adapters import aws
+from crossmesh.errors import NotFound
+
+
+class StepFunctions:
+    """Implements `ports.Executions`."""
+
+    def __init__(self, region: str) -> None:
+        self._client = aws.client("stepfunctions", region)
+
+    def running(self, arn: str) -> bool:
+        """Whether the execution is RUNNING."""
+        try:
+            with aws.translated():
+                return bool(self._client.describe_execution(executionArn=arn)["status"] == "RUNNING")
+        except NotFound:
+            return False

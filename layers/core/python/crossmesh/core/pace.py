@@ -1,0 +1,37 @@
+"""How fast to write: finds the account's real rate, which AWS does not publish, and keeps to it.
+
+While nothing is throttled, windows go out one after the other (the bucket may be full). The first throttled answer says that the bucket is empty; from then on
+windows are timed by an estimated rate that rises additively while they pass and falls by a part when they don't (AIMD, as TCP does).
+"""
+
+import msgspec
+
+FIRST_RATE = 4.0  # per second, a guess for a bucket found empty: AWS's App Mesh controller budgets 4/s
+_RISE, _FALL = 0.7, 0.75
+_WINDOW = 0.5  # seconds that a timed window stands for
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """`rate` per second as learned so far; `limited`: the bucket is empty now; `width` the size of untimed windows."""
+
+    rate: float = FIRST_RATE
+    limited: bool = False
+    width: int = 8
+
+    def window(self) -> tuple[int, float]:
+        """How many calls may go out now, and how many seconds to wait before that."""
+        if not self.limited:
+            return self.width, 0.0
+        count = max(1, round(self.rate * _WINDOW))
+        return count, count / self.rate
+
+    def learned(self, sent: int, throttled: int) -> "Pace":
+        """The pace after a window of which `throttled` of `sent` calls were refused."""
+        if throttled == 0:
+            if not self.limited:
+                return msgspec.structs.replace(self, width=min(32, self.width * 2))
+            return msgspec.structs.replace(self, rate=self.rate + max(_RISE, self.rate * 0.05))
+        if not self.limited:
+            return msgspec.structs.replace(self, limited=True, width=8)
+        passed = max(0.0, (sent - throttled) / sent)
+        return msgspec.structs.replace(self, rate=max(0.5, self.rate * max(_FALL, passed)))

@@ -1,0 +1,72 @@
+"""What a look or a run has to say: counts for machines, lines for people. Kept as journal entries."""
+
+import msgspec
+
+from crossmesh.core.actions import Deregister, Register, RegistryPlan
+from crossmesh.core.mesh_plan import MeshPlan
+from crossmesh.core.views import Seen, View
+
+
+class ClusterLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One cluster as last observed; `cause` is "" where it was seen."""
+
+    name: str
+    pods: int = 0
+    cause: str = ""
+    detail: str = ""
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """The state of the world as a look or run found it, and what a run did. `kind`: quiet | apply | observe | paused | applied | superseded | failed."""
+
+    id: str
+    kind: str
+    at: float
+    config: str
+    version: str = ""
+    clusters: tuple[ClusterLine, ...] = ()
+    endpoints: int = 0
+    registered: int = 0
+    adds: int = 0
+    removals: int = 0
+    withheld: tuple[str, ...] = ()
+    withheld_counts: dict[str, int] = {}
+    notes: tuple[str, ...] = ()
+    mesh_actions: int = 0
+    mesh_withheld: int = 0
+    mesh_unavailable: str = ""
+    failed: int = 0
+    seconds: float = 0.0
+    again_at: float = 0.0
+    failure: str = ""
+
+
+def cluster_lines(views: tuple[View, ...]) -> tuple[ClusterLine, ...]:
+    """The clusters, sorted by name."""
+    lines = [
+        ClusterLine(name=v.cluster, pods=len(v.pods)) if isinstance(v, Seen) else ClusterLine(name=v.cluster, cause=v.cause, detail=v.detail)
+        for v in views
+    ]
+    return tuple(sorted(lines, key=lambda line: line.name))
+
+
+def summary(plan: RegistryPlan, mesh: MeshPlan) -> dict[str, object]:
+    """The fields of a report that plans fill."""
+    counts: dict[str, int] = {}
+    for held in plan.withheld:
+        counts[held.why] = counts.get(held.why, 0) + 1
+    lines = [f"{w.what} {w.id} in {w.service or 'no service'} ({w.pod} of {w.cluster}): {w.why}: {w.detail}" for w in plan.withheld[:50]]
+    lines += [f"{w.target}: {w.detail}" for w in mesh.withheld[:50]]
+    return {
+        "endpoints": plan.endpoints,
+        "registered": plan.registered,
+        "adds": sum(1 for action in plan.actions if isinstance(action, Register)),
+        "removals": sum(1 for action in plan.actions if isinstance(action, Deregister)),
+        "withheld": tuple(lines),
+        "withheld_counts": counts,
+        "notes": plan.notes,
+        "mesh_actions": len(mesh.actions),
+        "mesh_withheld": len(mesh.withheld),
+        "mesh_unavailable": mesh.unavailable,
+        "again_at": plan.again_at,
+    }

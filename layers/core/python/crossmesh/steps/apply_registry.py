@@ -1,0 +1,255 @@
+"""Step `Apply registry`: carry out one stage of a plan, as much of it as the time allows; the state machine calls again for the rest.
+
+Never decides: each action is done if its precondition still holds on a fresh read, else its outcome is `stale`. The lease is checked before each batch.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from crossmesh import codec
+from crossmesh.core import endpoints as ep
+from crossmesh.core.actions import CreateService, DeleteService, Deregister, Outcome, Register, RegistryAction, RegistryPlan, TagService
+from crossmesh.core.pace import Pace
+from crossmesh.core.views import Instance, RegistryView
+from crossmesh.errors import Conflict, CrossmeshError, NotFound, RefusedError, Throttled
+from crossmesh.ports import Clock, Registry, RunStore, State
+from crossmesh.steps import lease, store
+from crossmesh.steps.calls import Call, Step, call, to, together
+from crossmesh.steps.context import Context, Run
+
+BUDGET = 35.0  # seconds of work a call, well within the function's timeout of 60
+FRESH = 120.0  # seconds after which an observation no longer justifies removing an instance whose pod lives
+PACES = "paces"
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """Stage 1 = phases 0 and 1, else the phase itself; `part` counts the calls for this stage, from 0."""
+
+    run: Run
+    plan: str
+    stage: int
+    part: int = 0
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True):
+    """`done`: the whole stage; otherwise call again with `part`. Counts are of this call. `superseded`: the configuration changed, nothing was written."""
+
+    stage: int
+    part: int
+    done: bool
+    superseded: bool = False
+    applied: int = 0
+    stale: int = 0
+    busy: int = 0
+    failed: int = 0
+
+
+class _Paces(msgspec.Struct, frozen=True, kw_only=True):
+    """The learned rates, kept between runs."""
+
+    register: Pace = Pace()
+    deregister: Pace = Pace()
+
+
+def stage_of(plan: RegistryPlan, stage: int) -> list[tuple[int, RegistryAction]]:
+    """The actions of a stage with their index in the plan."""
+    return [(index, action) for index, action in enumerate(plan.actions) if max(action.phase, 1) == stage]
+
+
+def settled(run: Run, stage: int) -> Step[dict[int, Outcome]]:
+    """The outcomes of a stage so far, by index in the plan."""
+    keys = yield from call(RunStore.list, store.key(run.id, f"outcomes/{stage}-").removesuffix(".json"))
+    found: dict[int, Outcome] = {}
+    for key in keys:
+        for outcome in (yield from store.load(key, tuple[Outcome, ...])):
+            found[outcome.action] = outcome
+    return found
+
+
+def run(request: Request, context: Context) -> Step[Response]:
+    """Apply what earlier parts have not settled."""
+    if request.run.config != context.config:
+        return Response(stage=request.stage, part=request.part, done=True, superseded=True)
+    plan = yield from store.load(request.plan, RegistryPlan)
+    registry = yield from store.load(store.key(request.run.id, "registry"), RegistryView)
+    before = (yield from settled(request.run, request.stage)) if request.part else {}
+    todo = [(index, action) for index, action in stage_of(plan, request.stage) if index not in before]
+    work = _Work(request.run, plan, {service.key: service.id for service in registry.services if service.id})
+    yield from work.begin()
+    yield from work.through(todo)
+    yield from work.end(request.stage, request.part)
+    results = [outcome.result for outcome in work.outcomes]
+    return Response(
+        stage=request.stage,
+        part=request.part + 1,
+        done=len(results) == len(todo),
+        applied=results.count("applied"),
+        stale=results.count("stale"),
+        busy=results.count("busy"),
+        failed=results.count("failed"),
+    )
+
+
+class _Work:
+    """One call's work: service ids, fresh reads, learned paces, outcomes."""
+
+    def __init__(self, run: Run, plan: RegistryPlan, ids: dict[str, str]) -> None:
+        self.run = run
+        self.plan = plan
+        self.ids = ids
+        self.fresh: dict[str, dict[str, Instance]] = {}
+        self.outcomes: list[Outcome] = []
+        self.paces = _Paces()
+
+    def begin(self) -> Step[None]:
+        """Fetch what earlier runs learned and earlier parts made."""
+        self.started = yield from call(Clock.now)
+        data = yield from call(State.read, PACES)
+        if data:
+            learned = codec.decode(data, _Paces)
+            self.paces = _Paces(register=Pace(rate=learned.register.rate), deregister=Pace(rate=learned.deregister.rate))
+        self.first = self.paces
+        for key, service in (yield from self._created()).items():
+            self.ids[key] = service
+
+    def end(self, stage: int, part: int) -> Step[None]:
+        """Keep outcomes and what was learned of the rates."""
+        yield from store.save(store.key(self.run.id, f"outcomes/{stage}-{part:04}"), tuple(self.outcomes))
+        if (self.paces.register.rate, self.paces.deregister.rate) != (self.first.register.rate, self.first.deregister.rate):
+            yield from call(State.write, PACES, codec.encode(self.paces))
+
+    def _created(self) -> Step[dict[str, str]]:
+        """Services made by earlier parts of this run."""
+        data = yield from call(RunStore.get, store.key(self.run.id, "created"))
+        return codec.decode(data, dict[str, str]) if data else {}
+
+    def through(self, todo: Sequence[tuple[int, RegistryAction]]) -> Step[None]:
+        """Services first, one by one; then instances, adds and removals side by side, until all is settled or the time is up."""
+        for index, action in todo:
+            if not isinstance(action, Register | Deregister):
+                yield from lease.check(self.run)
+                self.outcomes.append((yield from self._single(index, action)))
+        queues: dict[str, deque[tuple[int, Register | Deregister]]] = {
+            "deregister": deque((index, action) for index, action in todo if isinstance(action, Deregister)),
+            "register": deque((index, action) for index, action in todo if isinstance(action, Register)),
+        }
+        while any(queues.values()):
+            now = yield from call(Clock.now)
+            if now - self.started > BUDGET:
+                break
+            yield from lease.check(self.run)
+            yield from self._window(queues)
+
+    # --- services -----------------------------------------------------------------------------------------------------------------------
+
+    def _single(self, index: int, action: RegistryAction) -> Step[Outcome]:
+        try:
+            if isinstance(action, CreateService):
+                found, _ = yield from call(Registry.create_service, action)
+                self.ids[f"{action.service}.{action.namespace}"] = found
+                yield from store.save(store.key(self.run.id, "created"), self.ids)
+            elif isinstance(action, TagService):
+                yield from call(Registry.tag, action.arn, action.tags)
+            elif isinstance(action, DeleteService):
+                yield from self._delete(action)
+        except NotFound:
+            return Outcome(action=index, result="stale", detail="it is not there any more")
+        except Conflict as error:
+            return Outcome(action=index, result="busy", detail=str(error))
+        except RefusedError as error:
+            return Outcome(action=index, result="failed", detail=str(error))
+        return Outcome(action=index, result="applied")
+
+    def _delete(self, action: DeleteService) -> Step[None]:
+        left = yield from call(Registry.list_instances, action.id)
+        if left:
+            raise NotFound("NotEmpty", "instances were registered meanwhile")
+        yield from call(Registry.delete_service, action.id)
+
+    # --- instances ----------------------------------------------------------------------------------------------------------------------
+
+    def _window(self, queues: dict[str, deque[tuple[int, Register | Deregister]]]) -> Step[None]:
+        """Send one window of removals and one of adds together. Throttled ones go back to the front of their queue."""
+        sent: dict[str, list[tuple[int, Register | Deregister]]] = {}
+        calls: list[Call] = []
+        pause = 0.0
+        for name, queue in queues.items():
+            pace: Pace = getattr(self.paces, name)
+            count, wait = pace.window()
+            window = sent[name] = []
+            while queue and len(window) < count:
+                index, action = queue.popleft()
+                refusal = yield from self._precondition(action)
+                if refusal:
+                    self.outcomes.append(refusal_at(index, refusal))
+                else:
+                    window.append((index, action))
+            if window:
+                pause = max(pause, wait)
+                calls += [self._call(action) for _, action in window]
+        if pause:
+            yield from call(Clock.sleep, pause)
+        answers = iter((yield from together(calls, width=max(1, len(calls)))))
+        for name, window in sent.items():
+            refused = []
+            for (index, action), answer in zip(window, answers, strict=False):
+                if isinstance(answer, Throttled):
+                    refused.append((index, action))
+                else:
+                    self.outcomes.append(_outcome(index, answer))
+            queues[name].extendleft(reversed(refused))
+            if window:
+                pace = getattr(self.paces, name).learned(len(window), len(refused))
+                self.paces = msgspec.structs.replace(self.paces, **{name: pace})
+
+    def _call(self, action: RegistryAction) -> Call:
+        service = self.ids[f"{action.service}.{action.namespace}"]
+        if isinstance(action, Register):
+            token = codec.digest(codec.encode([service, action.id, action.attributes, self.run.id]))
+            return to(Registry.register, service, action.id, action.attributes, token)
+        assert isinstance(action, Deregister)
+        return to(Registry.deregister, service, action.id)
+
+    def _precondition(self, action: RegistryAction) -> Step[str]:
+        """Why the action must not be done now; "" = it may (rule 4: compare before delete)."""
+        key = f"{action.service}.{action.namespace}"
+        if key not in self.ids:
+            return f"service {key} does not exist"
+        if isinstance(action, Register) and not action.change:
+            return ""
+        if key not in self.fresh:
+            listed = yield from call(Registry.list_instances, self.ids[key])
+            self.fresh[key] = {instance.id: instance for instance in listed}
+        assert isinstance(action, Register | Deregister)
+        found = self.fresh[key].get(action.id)
+        if isinstance(action, Register):
+            ours = found is not None and found.attributes.get(ep.OWNER) == action.attributes.get(ep.OWNER)
+            return "" if ours else "the instance is not there as ours any more"
+        if found is None:
+            return "gone already"
+        marks = (found.attributes.get(ep.OWNER), found.attributes.get(ep.CLUSTER), found.attributes.get(ep.POD_UID, ""))
+        if marks != (action.owner, action.cluster, action.uid):
+            return "it carries other marks than planned"
+        if action.why not in ("dead", "gone", "forgotten"):
+            now = yield from call(Clock.now)
+            if now - self.plan.begun > FRESH:
+                return f"what justified it was seen more than {FRESH:.0f} s ago"
+        return ""
+
+
+def refusal_at(index: int, refusal: str) -> Outcome:
+    """The outcome of an action that was not sent: an end state that is there already counts as applied."""
+    return Outcome(action=index, result="applied" if refusal == "gone already" else "stale", detail=refusal)
+
+
+def _outcome(index: int, answer: Any) -> Outcome:
+    if isinstance(answer, NotFound):
+        return Outcome(action=index, result="stale", detail=str(answer))
+    if isinstance(answer, Conflict):
+        return Outcome(action=index, result="busy", operation=answer.operation, detail=str(answer))
+    if isinstance(answer, CrossmeshError):
+        return Outcome(action=index, result="failed", detail=str(answer))
+    return Outcome(action=index, result="applied", operation=answer)

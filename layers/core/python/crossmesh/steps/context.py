@@ -1,0 +1,39 @@
+"""What every step knows without asking: the settings and manifests it was deployed with, and which deployment it is."""
+
+from typing import Literal
+
+import msgspec
+
+from crossmesh.core.settings import ClusterSettings, Settings
+from crossmesh.core.topology import Topology
+from crossmesh.errors import RefusedError
+
+
+class Context(msgspec.Struct, frozen=True, kw_only=True):
+    """`config` is the digest of the configuration layer; `deployment` this deployment's id (account/region/stack); `version` crossmesh's."""
+
+    settings: Settings
+    topology: Topology
+    config: str
+    deployment: str
+    mode: Literal["observe", "apply"] = "apply"
+    version: str = ""
+
+    def cluster(self, name: str) -> ClusterSettings:
+        """The settings of a cluster. Raises RefusedError where there is none of that name."""
+        for cluster in self.settings.clusters:
+            if cluster.name == name:
+                return cluster
+        raise RefusedError("UnknownCluster", f"{name} is not in crossmesh.yaml")
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of every request that names the run: its id, execution, lease epoch, and the configuration it began with."""
+
+    id: str
+    execution: str
+    epoch: int = 0
+    config: str = ""
+    look: str = ""  # run-store key of the look that asked for it
+    started: float = 0.0
+    passes: int = 0  # how often the run began again because it was asked to

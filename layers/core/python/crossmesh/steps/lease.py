@@ -1,0 +1,72 @@
+"""One writer (rule 9): take the lease, check it before each batch of writes, give it back — and never lose a request to look again."""
+
+from crossmesh.errors import LeaseLost, TransientError
+from crossmesh.ports import Clock, Executions, Lease, State
+from crossmesh.steps.calls import Step, call
+from crossmesh.steps.context import Run
+
+NAME = "run"
+LIFE = 180.0  # seconds; longer than any function's timeout, so that a step's lease cannot end under it
+_TRIES = 5
+
+
+def take(execution: str) -> Step[Lease | None]:
+    """The lease, newly taken; None where another RUNNING execution holds it (it was then asked to go once more).
+
+    A lease that expired, was released, or whose execution is no longer RUNNING is taken over at once.
+    """
+    for _ in range(_TRIES):
+        now = yield from call(Clock.now)
+        found = yield from call(State.read_lease, NAME)
+        if found is not None and found.holder and found.holder != execution and found.expires > now:
+            alive = yield from call(Executions.running, found.holder)
+            if alive:
+                asked = yield from call(State.ask_again, NAME, found)
+                if asked:
+                    return None
+                continue
+        same = found is not None and found.holder == execution
+        epoch = found.epoch if found and same else (found.epoch if found else 0) + 1
+        wanted = Lease(epoch=epoch, holder=execution, expires=now + LIFE, again=False)
+        taken = yield from call(State.write_lease, NAME, wanted, found)
+        if taken:
+            return wanted
+    raise TransientError("the lease kept changing hands")
+
+
+def check(run: Run) -> Step[None]:
+    """Raise LeaseLost unless this run still holds the lease; renew it."""
+    for _ in range(_TRIES):
+        now = yield from call(Clock.now)
+        found = yield from call(State.read_lease, NAME)
+        if found is None or found.holder != run.execution or found.epoch != run.epoch:
+            raise LeaseLost(f"run {run.id} (epoch {run.epoch}) no longer holds the lease")
+        if found.expires > now + LIFE / 2:
+            return
+        renewed = yield from call(
+            State.write_lease, NAME, Lease(epoch=found.epoch, holder=found.holder, expires=now + LIFE, again=found.again), found
+        )
+        if renewed:
+            return
+    raise TransientError("the lease could not be renewed")
+
+
+def give_back(run: Run) -> Step[bool]:
+    """Release the lease; True (and still held, the request taken) where somebody asked for one more pass meanwhile. Not ours any more: False."""
+    for _ in range(_TRIES):
+        now = yield from call(Clock.now)
+        found = yield from call(State.read_lease, NAME)
+        if found is None or found.holder != run.execution or found.epoch != run.epoch:
+            return False
+        new = Lease(epoch=found.epoch, holder=found.holder, expires=now + LIFE, again=False) if found.again else None
+        written = yield from call(State.write_lease, NAME, new, found)
+        if written:
+            return found.again
+    raise TransientError("the lease kept changing while being given back")
+
+
+def drop(run: Run) -> Step[None]:
+    """Release the lease whatever was asked: the failed run's way out; the schedule looks again."""
+    found = yield from call(State.read_lease, NAME)
+    if found is not None and found.holder == run.execution and found.epoch == run.epoch:
+        yield from call(State.write_lease, NAME, None, found)

@@ -1,0 +1,179 @@
+"""Step `Look`: observe → plan, without writes, and say whether a run is needed. Each minute, and at every hint.
+
+Storm-proof: one look at a time. A hint that meets a look under way asks it to look once more; a hundred hints cost two looks (rule 10).
+A quiet look reads each cluster's pods and one revision a service; all instances are listed when a revision moved, and every 10 minutes.
+"""
+
+import msgspec
+
+from crossmesh import codec
+from crossmesh.core.actions import Memory, RegistryPlan
+from crossmesh.core.mesh_plan import MeshPlan
+from crossmesh.core.report import Report, cluster_lines, summary
+from crossmesh.core.views import RegistryView, View
+from crossmesh.errors import CrossmeshError
+from crossmesh.ports import Clock, Lease, Registry, RunStore, State
+from crossmesh.steps import mesh, observe, store
+from crossmesh.steps.calls import Step, call, to, together
+from crossmesh.steps.context import Context
+from crossmesh.steps.plan_registry import decide
+
+LEASE = "look"
+LIFE = 60.0  # seconds, no longer than the function may run: a look that was killed never blocks for longer than one period
+FULL_EVERY = 600.0  # seconds between full listings of unmoved services
+REGISTRY, LAST = "registry/last.json", "look"
+_LOOKS_AT_MOST = 3
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """`id` names the look (and the run it may ask for); `cause` is what triggered it, for people."""
+
+    id: str
+    cause: str = ""
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True):
+    """`decision`: quiet | apply | observe (Mode says so) | paused | held (another look is under way and will look again)."""
+
+    decision: str
+    id: str
+    look: str = ""
+    actions: int = 0
+    withheld: int = 0
+    unseen: tuple[str, ...] = ()
+
+
+class Seen(msgspec.Struct, frozen=True, kw_only=True):
+    """All that one look found."""
+
+    views: tuple[View, ...]
+    registry: RegistryView
+    memory: Memory
+    plan: RegistryPlan
+    mesh: MeshPlan
+
+
+def run(request: Request, context: Context) -> Step[Response]:
+    """Look, and once more for as long as somebody asked meanwhile."""
+    now = yield from call(Clock.now)
+    mine = yield from _enter(request.id, now)
+    if mine is None:
+        return Response(decision="held", id=request.id)
+    response = Response(decision="quiet", id=request.id)
+    for _ in range(_LOOKS_AT_MOST):
+        try:
+            response = yield from _look(request, context)
+        except CrossmeshError:
+            yield from call(State.write_lease, LEASE, None, mine)
+            raise
+        mine = yield from _leave(mine, again_allowed=response.decision == "quiet")
+        if mine is None:
+            break
+    return response
+
+
+def see(context: Context) -> Step[Seen]:
+    """Observe everything and plan: what `plan` on the command line shows, too."""
+    memory = yield from store.memory()
+    registry = yield from _registry(context, memory)
+    views: list[View] = []
+    answers = yield from _clusters(context, registry, memory)
+    views.extend(answers)
+    plan = decide(context, tuple(views), registry, memory)
+    seen = yield from mesh.observe(context)
+    return Seen(views=tuple(views), registry=registry, memory=memory, plan=plan, mesh=mesh.decide(context, seen))
+
+
+def _look(request: Request, context: Context) -> Step[Response]:
+    started = yield from call(Clock.now)
+    seen = yield from see(context)
+    paused = yield from call(State.read, "pause")
+    needed = bool(seen.plan.actions or seen.mesh.actions) or _remembers_more(seen)
+    decision = "quiet" if not needed else "paused" if paused else "observe" if context.mode == "observe" else "apply"
+    now = yield from call(Clock.now)
+    report = Report(
+        id=request.id,
+        kind=decision,
+        at=now,
+        config=context.config,
+        version=context.version,
+        clusters=cluster_lines(seen.views),
+        seconds=round(now - started, 3),
+        **summary(seen.plan, seen.mesh),  # type: ignore[arg-type]
+    )
+    yield from call(State.write, LAST, codec.encode(report))
+    look = ""
+    if decision != "quiet":
+        look = yield from store.save(store.key(request.id, "look"), seen.plan)
+        yield from store.save(store.key(request.id, "look-report"), report)
+    unseen = tuple(line.name for line in report.clusters if line.cause)
+    return Response(
+        decision=decision,
+        id=request.id,
+        look=look,
+        actions=len(seen.plan.actions) + len(seen.mesh.actions),
+        withheld=len(seen.plan.withheld) + len(seen.mesh.withheld),
+        unseen=unseen,
+    )
+
+
+def _remembers_more(seen: Seen) -> bool:
+    """Whether a run must record something though nothing is to be done: a clock of the brake to start, a pod seen Terminating."""
+    new, old = seen.plan.memory, seen.memory
+    return new.confirmations != old.confirmations or bool(new.terminating.keys() - old.terminating.keys())
+
+
+def _clusters(context: Context, registry: RegistryView, memory: Memory) -> Step[list[View]]:
+    """All clusters side by side: their observations are the same steps, interleaved call by call."""
+    views: list[View] = []
+    waiting = [observe.prepared(context, cluster.name, registry, memory) for cluster in context.settings.clusters]
+    answers = yield from together(waiting)
+    now = yield from call(Clock.now)
+    for cluster, answer in zip(context.settings.clusters, answers, strict=True):
+        views.append(observe.settled(cluster.name, answer, now))
+    return views
+
+
+def _registry(context: Context, memory: Memory) -> Step[RegistryView]:
+    """The registry as last listed where no revision moved since, else listed anew."""
+    now = yield from call(Clock.now)
+    data = yield from call(RunStore.get, REGISTRY)
+    names = observe.service_names(context, memory)
+    if data is not None:
+        last = codec.decode(data, RegistryView)
+        known = tuple((s.namespace, s.service) for s in last.services)
+        if set(known) == set(names) and now - last.begun < FULL_EVERY and all(s.id for s in last.services):
+            revisions = yield from together([to(Registry.revision, s.namespace, s.service) for s in last.services])
+            if all(revision == s.revision for revision, s in zip(revisions, last.services, strict=True)):
+                return last
+    view = yield from observe.registry(context, memory)
+    yield from call(RunStore.put, REGISTRY, codec.encode(view))
+    return view
+
+
+def _enter(holder: str, now: float) -> Step[Lease | None]:
+    for _ in range(5):
+        found = yield from call(State.read_lease, LEASE)
+        if found is not None and found.holder and found.expires > now:
+            asked = yield from call(State.ask_again, LEASE, found)
+            if asked:
+                return None
+            continue
+        mine = Lease(epoch=(found.epoch if found else 0) + 1, holder=holder, expires=now + LIFE)
+        taken = yield from call(State.write_lease, LEASE, mine, found)
+        if taken:
+            return mine
+    return None
+
+
+def _leave(mine: Lease, *, again_allowed: bool) -> Step[Lease | None]:
+    """Give the look back; still held (and to be used again) where somebody asked meanwhile and this look asked for no run, which looks by itself."""
+    for _ in range(5):
+        found = yield from call(State.read_lease, LEASE)
+        if found is None or found.holder != mine.holder or found.epoch != mine.epoch:
+            return None
+        renewed = msgspec.structs.replace(found, again=False) if found.again and again_allowed else None
+        written = yield from call(State.write_lease, LEASE, renewed, found)
+        if written:
+            return renewed
+    return None

@@ -1,0 +1,72 @@
+"""See: the registry, then each cluster. What a run and a look have in common."""
+
+import msgspec
+
+from crossmesh.core import endpoints as ep
+from crossmesh.core.actions import Memory
+from crossmesh.core.views import RegistryView, ServiceView, Unseen, View
+from crossmesh.errors import CrossmeshError
+from crossmesh.ports import Clock, Clusters, PodRef, Registry
+from crossmesh.steps.calls import Call, Step, call, to, together
+from crossmesh.steps.context import Context
+
+
+def service_names(context: Context, memory: Memory) -> tuple[tuple[str, str], ...]:
+    """(namespace, service) of every Cloud Map service that documents name or that we wrote into before."""
+    named = {(n.cloud_map.namespace, n.cloud_map.service) for n in context.topology.nodes if n.cloud_map}
+    remembered = {(namespace, service) for service, _, namespace in (key.partition(".") for key in memory.services)}
+    return tuple(sorted(named | remembered))
+
+
+def registry(context: Context, memory: Memory) -> Step[RegistryView]:
+    """All services with all their instances. Raises where any cannot be read: a registry half seen plans nothing."""
+    begun = yield from call(Clock.now)
+    services = yield from call(Registry.find_services, service_names(context, memory), memory.services)
+    complete = yield from with_instances(services)
+    return RegistryView(begun=begun, services=complete)
+
+
+def with_instances(services: tuple[ServiceView, ...]) -> Step[tuple[ServiceView, ...]]:
+    """The same services with revision (read first) and every instance."""
+    there = [service for service in services if service.id]
+    revisions = yield from together([to(Registry.revision, s.namespace, s.service) for s in there])
+    lists = yield from together([to(Registry.list_instances, s.id) for s in there])
+    read = {}
+    for service, revision, instances in zip(there, revisions, lists, strict=True):
+        if isinstance(instances, CrossmeshError):
+            raise instances
+        known = revision if isinstance(revision, int) else -1
+        read[service.id] = msgspec.structs.replace(service, revision=known, instances=instances)
+    return tuple(sorted((read.get(s.id, s) for s in services), key=lambda s: s.key))
+
+
+def prepared(context: Context, name: str, seen: RegistryView, memory: Memory) -> Call:
+    """The call that observes one cluster, knowing which of its pods are registered."""
+    settings = context.cluster(name)
+    namespaces = {node.namespace for node in context.topology.nodes if ep.counts_here(node, settings)}
+    registered = tuple(
+        PodRef(
+            namespace=instance.attributes.get(ep.NAMESPACE, ""),
+            name=instance.attributes.get(ep.POD, ""),
+            uid=instance.attributes.get(ep.POD_UID, ""),
+        )
+        for service in seen.services
+        for instance in service.instances
+        if instance.attributes.get(ep.OWNER) == context.settings.owner and instance.attributes.get(ep.CLUSTER) == name
+    )
+    identity, versions = memory.identities.get(name, ""), memory.versions.get(name, {})
+    return to(Clusters.observe, settings, tuple(sorted(namespaces)), registered, identity, versions)
+
+
+def settled(name: str, answer: View | CrossmeshError, now: float) -> View:
+    """The view that came, or `Unseen` where the observation itself failed."""
+    if isinstance(answer, CrossmeshError):
+        return Unseen(cluster=name, cause="crashed", detail=str(answer), begun=now)
+    return answer
+
+
+def cluster(context: Context, name: str, seen: RegistryView, memory: Memory) -> Step[View]:
+    """One cluster's view; `Unseen` with its cause for whatever goes wrong there."""
+    now = yield from call(Clock.now)
+    answers = yield from together([prepared(context, name, seen, memory)])
+    return settled(name, answers[0], now)

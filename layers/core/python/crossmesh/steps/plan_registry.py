@@ -1,0 +1,60 @@
+"""Step `Plan registry`: decide, touching nothing but the run store."""
+
+import msgspec
+
+from crossmesh.core import registry_plan
+from crossmesh.core.actions import Memory, RegistryPlan
+from crossmesh.core.views import RegistryView, Unseen, View
+from crossmesh.ports import RunStore
+from crossmesh.steps import store
+from crossmesh.steps.calls import Step, call
+from crossmesh.steps.context import Context, Run
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """The run and the clusters it observed (a cluster whose function crashed has no view and counts as unseen)."""
+
+    run: Run
+    clusters: tuple[str, ...]
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True):
+    """The plan's key and counts; `again_at` (seconds since the epoch, 0 = no need) is when a waiting confirmation may go ahead."""
+
+    plan: str
+    actions: int
+    withheld: int
+    again_at: float
+
+
+def decide(context: Context, views: tuple[View, ...], registry: RegistryView, memory: Memory) -> RegistryPlan:
+    """The plan for these inputs: the same function for runs, looks, replay and dry runs."""
+    return registry_plan.plan(
+        registry_plan.Inputs(
+            settings=context.settings, topology=context.topology, views=views, registry=registry, memory=memory, deployment=context.deployment
+        )
+    )
+
+
+def run(request: Request, context: Context) -> Step[Response]:
+    """Plan from the stored views, with what the look before it saw Terminating."""
+    registry = yield from store.load(store.key(request.run.id, "registry"), RegistryView)
+    memory = yield from store.load(store.key(request.run.id, "memory"), Memory)
+    if request.run.look:
+        looked = yield from store.load(request.run.look, RegistryPlan)
+        memory = msgspec.structs.replace(memory, terminating={**memory.terminating, **looked.memory.terminating})
+    views = yield from _views(request)
+    plan = decide(context, views, registry, memory)
+    where = yield from store.save(store.key(request.run.id, "plan"), plan)
+    return Response(plan=where, actions=len(plan.actions), withheld=len(plan.withheld), again_at=plan.again_at)
+
+
+def _views(request: Request) -> Step[tuple[View, ...]]:
+    views: list[View] = []
+    for name in request.clusters:
+        data = yield from call(RunStore.get, store.key(request.run.id, f"views/{name}"))
+        if data is None:
+            views.append(Unseen(cluster=name, cause="crashed", detail="its observing function ended without a view"))
+        else:
+            views.append(msgspec.json.decode(data, type=View))
+    return tuple(views)

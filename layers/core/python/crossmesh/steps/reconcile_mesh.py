@@ -1,0 +1,126 @@
+"""Step `Reconcile mesh`: observe the mesh, plan, apply in order, read back. The registry never waits for it (rule 13).
+
+One step and not four, for nothing is awaited between: App Mesh answers at once. What did not fit into the time is done by the next call.
+"""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import msgspec
+
+from crossmesh import codec
+from crossmesh.core.mesh_plan import OWNER_TAG, MeshAction, MeshPlan
+from crossmesh.errors import Conflict, CrossmeshError, NotFound, ServiceGone
+from crossmesh.ports import Clock, MeshApi
+from crossmesh.steps import lease, mesh, store
+from crossmesh.steps.calls import Step, call, to, together
+from crossmesh.steps.context import Context, Run
+
+BUDGET = 35.0  # seconds of writes a call
+_AT_ONCE = 4
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """Which run; `part` counts the calls, from 0."""
+
+    run: Run
+    part: int = 0
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True):
+    """`unavailable` says why the mesh API could not be used ("" = it could). `done` is False where another call must go on."""
+
+    part: int
+    done: bool
+    plan: str
+    superseded: bool = False
+    unavailable: str = ""
+    actions: int = 0
+    applied: int = 0
+    failed: int = 0
+    withheld: int = 0
+
+
+class MeshOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one action of the mesh plan."""
+
+    action: int
+    result: str  # applied | stale | failed
+    detail: str = ""
+
+
+def run(request: Request, context: Context) -> Step[Response]:
+    """One pass over the mesh."""
+    where = store.key(request.run.id, f"mesh/{request.part}/plan")
+    if request.run.config != context.config:
+        return Response(part=request.part, done=True, plan="", superseded=True)
+    view = yield from mesh.observe(context)
+    plan = mesh.decide(context, view)
+    yield from store.save(store.key(request.run.id, f"mesh/{request.part}/view"), view)
+    yield from store.save(where, plan)
+    outcomes, gone = yield from _apply(request.run, context, plan)
+    yield from store.save(store.key(request.run.id, f"mesh/{request.part}/outcomes"), tuple(outcomes))
+    applied = sum(1 for outcome in outcomes if outcome.result == "applied")
+    failed = sum(1 for outcome in outcomes if outcome.result != "applied")
+    left = len(plan.actions) - len(outcomes)
+    return Response(
+        part=request.part + 1,
+        done=left == 0 or bool(gone) or applied == 0,
+        plan=where,
+        unavailable=plan.unavailable or gone,
+        actions=len(plan.actions),
+        applied=applied,
+        failed=failed,
+        withheld=len(plan.withheld),
+    )
+
+
+def _apply(run: Run, context: Context, plan: MeshPlan) -> Step[tuple[list[MeshOutcome], str]]:
+    """Kind by kind in the plan's order, a few at once; why the API went away meanwhile ("" = it did not)."""
+    outcomes: list[MeshOutcome] = []
+    started = yield from call(Clock.now)
+    for _, group in groupby(enumerate(plan.actions), key=lambda item: (item[1].verb == "delete", item[1].target.kind, item[1].target.parent)):
+        waiting = list(group)
+        while waiting:
+            batch, waiting = waiting[:_AT_ONCE], waiting[_AT_ONCE:]
+            now = yield from call(Clock.now)
+            if now - started > BUDGET:
+                return outcomes, ""
+            yield from lease.check(run)
+            answers = yield from _write(run, context, [action for _, action in batch])
+            for (index, action), answer in zip(batch, answers, strict=True):
+                if isinstance(answer, ServiceGone):
+                    return outcomes, str(answer)
+                outcomes.append(_outcome(index, action, answer))
+    return outcomes, ""
+
+
+def _write(run: Run, context: Context, actions: Sequence[MeshAction]) -> Step[list[object]]:
+    tags = {OWNER_TAG: context.settings.owner}
+    adopted = yield from together([to(MeshApi.tag, action.arn, tags) for action in actions if action.adopt])
+    for answer in adopted:
+        if isinstance(answer, CrossmeshError):
+            return [answer] * len(actions)
+    calls = []
+    for action in actions:
+        token = codec.digest(codec.encode([run.id, run.epoch, action.verb, action.target, action.request]))[:36]
+        if action.verb == "delete" or action.request is None:
+            calls.append(to(MeshApi.delete, action.target))
+        elif action.verb == "create":
+            calls.append(to(MeshApi.create, action.request.operation, action.request.input, tags, token))
+        else:
+            operation = action.request.operation.replace("Create", "Update", 1)
+            calls.append(to(MeshApi.update, operation, action.request.input, token))
+    answers: list[object] = yield from together(calls, width=_AT_ONCE)
+    return answers
+
+
+def _outcome(index: int, action: MeshAction, answer: object) -> MeshOutcome:
+    if isinstance(answer, NotFound):
+        result = "applied" if action.verb == "delete" else "stale"
+        return MeshOutcome(action=index, result=result, detail=str(answer))
+    if isinstance(answer, Conflict):
+        return MeshOutcome(action=index, result="stale", detail=str(answer))
+    if isinstance(answer, CrossmeshError):
+        return MeshOutcome(action=index, result="failed", detail=str(answer))
+    return MeshOutcome(action=index, result="applied")

@@ -1,0 +1,80 @@
+"""Step `Report run`: remember what the plan wants remembered, write the journal, count. The last step under the lease, on success and on failure."""
+
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import msgspec
+
+from crossmesh import codec
+from crossmesh.core.actions import RegistryPlan
+from crossmesh.core.mesh_plan import MeshPlan
+from crossmesh.core.report import Report, cluster_lines, summary
+from crossmesh.core.views import Unseen, View
+from crossmesh.ports import Clock, RunStore, State
+from crossmesh.steps import lease, store
+from crossmesh.steps.calls import Step, call
+from crossmesh.steps.context import Context, Run
+
+LAST = "run"
+
+T = TypeVar("T")
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """The run, and its failure where it failed (as the state machine caught it)."""
+
+    run: Run
+    failure: dict[str, str] = {}
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True):
+    """`again`: run once more now (superseded by a new configuration is left to the next look). `wait_until`: look again then ("" = no need), RFC 3339."""
+
+    kind: str
+    again: bool = False
+    wait_until: str = ""
+
+
+def run(request: Request, context: Context) -> Step[Response]:
+    """Report; memory is written only where a plan was made and the lease still stands."""
+    now = yield from call(Clock.now)
+    this = request.run
+    plan = yield from _optional(store.key(this.id, "plan"), RegistryPlan)
+    mesh = yield from _optional(store.key(this.id, "mesh/0/plan"), MeshPlan)
+    kind = "failed" if request.failure else "superseded" if this.config != context.config else "applied"
+    report = Report(
+        id=this.id,
+        kind=kind,
+        at=now,
+        config=this.config,
+        version=context.version,
+        clusters=cluster_lines((yield from _views(context, this))),
+        seconds=round(now - this.started, 3),
+        failure=f"{request.failure.get('Error', '')}: {request.failure.get('Cause', '')[:500]}" if request.failure else "",
+        **summary(plan or RegistryPlan(), mesh or MeshPlan()),  # type: ignore[arg-type]
+    )
+    yield from store.save(store.key(this.id, "report"), report)
+    if plan is not None and kind == "applied":
+        yield from lease.check(this)
+        yield from call(State.write, store.MEMORY, codec.encode(plan.memory))
+    yield from call(State.write, LAST, codec.encode(report))
+    return Response(kind=kind, again=kind == "superseded", wait_until=_rfc3339(plan.again_at) if plan and plan.again_at else "")
+
+
+def _views(context: Context, this: Run) -> Step[tuple[View, ...]]:
+    views: list[View] = []
+    for cluster in context.settings.clusters:
+        data = yield from call(RunStore.get, store.key(this.id, f"views/{cluster.name}"))
+        views.append(
+            msgspec.json.decode(data, type=View) if data else Unseen(cluster=cluster.name, cause="crashed", detail="not observed in this run")
+        )
+    return tuple(views)
+
+
+def _optional(where: str, kind: type[T]) -> Step[T | None]:
+    data = yield from call(RunStore.get, where)
+    return codec.decode(data, kind) if data else None
+
+
+def _rfc3339(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds + 1, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

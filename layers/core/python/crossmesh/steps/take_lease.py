@@ -1,0 +1,33 @@
+"""Step `Take lease`: become the one writer, or ask the one there is to go once more."""
+
+import msgspec
+
+from crossmesh.ports import Clock
+from crossmesh.steps import lease
+from crossmesh.steps.calls import Step, call
+from crossmesh.steps.context import Context, Run
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that wants to write; `look` is the key of the look that asked for it ("" = none)."""
+
+    id: str
+    execution: str
+    look: str = ""
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True):
+    """`held`: another execution has the lease and will go once more. Otherwise `run` is what the other steps get."""
+
+    held: bool
+    run: Run
+
+
+def run(request: Request, context: Context) -> Step[Response]:
+    """Take the lease for `request.execution`."""
+    now = yield from call(Clock.now)
+    taken = yield from lease.take(request.execution)
+    this = Run(
+        id=request.id, execution=request.execution, epoch=taken.epoch if taken else 0, config=context.config, look=request.look, started=now
+    )
+    return Response(held=taken is None, run=this)

@@ -1,0 +1,98 @@
+"""Step `Verify registry`: a 200 is not success (rule 8).
+
+One DiscoverInstances a service proves the end state; only what is missing there is asked for by its operation.
+"""
+
+import msgspec
+
+from crossmesh.core import endpoints as ep
+from crossmesh.core.actions import Deregister, Outcome, Register, RegistryPlan
+from crossmesh.core.views import Instance
+from crossmesh.errors import CrossmeshError
+from crossmesh.ports import Clock, Operation, Registry
+from crossmesh.steps import store
+from crossmesh.steps.apply_registry import settled, stage_of
+from crossmesh.steps.calls import Step, call, to, together
+from crossmesh.steps.context import Context, Run
+
+PATIENCE = 30.0  # seconds; AWS's own controllers poll operations for up to 60 s at 2 to 3 s each
+_FIRST_WAIT, _LONGEST_WAIT, _ASKED_AT_MOST = 0.1, 3.0, 50
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """The stage that was applied."""
+
+    run: Run
+    plan: str
+    stage: int
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True):
+    """`next_stage`: where the plan goes on (0 = done). `pending` and `failed` make the run look again."""
+
+    verified: int
+    pending: int
+    failed: int
+    next_stage: int
+
+
+def run(request: Request, _context: Context) -> Step[Response]:
+    """Wait until each touched service shows what was applied, or patience ends."""
+    plan = yield from store.load(request.plan, RegistryPlan)
+    outcomes = yield from settled(request.run, request.stage)
+    expected = {
+        index: action
+        for index, action in stage_of(plan, request.stage)
+        if isinstance(action, Register | Deregister) and index in outcomes and outcomes[index].result == "applied" and outcomes[index].operation
+    }
+    started = yield from call(Clock.now)
+    wait, missing = _FIRST_WAIT, dict(expected)
+    while missing:
+        missing = yield from _missing(missing)
+        now = yield from call(Clock.now)
+        if not missing or now - started > PATIENCE:
+            break
+        yield from call(Clock.sleep, wait)
+        wait = min(_LONGEST_WAIT, wait * 2)
+    failed = yield from _failed(missing, outcomes)
+    problems = sum(1 for outcome in outcomes.values() if outcome.result in ("failed", "busy", "stale"))
+    yield from store.save(store.key(request.run.id, f"verified/{request.stage}"), {"missing": sorted(missing), "failed": failed})
+    following = [stage for stage in plan.stages if stage > request.stage]
+    blocked = bool(missing) or problems > 0
+    return Response(
+        verified=len(expected) - len(missing),
+        pending=len(missing) - len(failed),
+        failed=len(failed) + problems,
+        # A removal of a live pod's instance waits for its replacement's verified success: nothing follows a stage that is not proved.
+        next_stage=following[0] if following and not blocked else 0,
+    )
+
+
+def _missing(expected: dict[int, Register | Deregister]) -> Step[dict[int, Register | Deregister]]:
+    """Those of `expected` that discovery does not show yet."""
+    places = sorted({(action.namespace, action.service) for action in expected.values()})
+    answers = yield from together([to(Registry.discover, namespace, service) for namespace, service in places])
+    shown: dict[tuple[str, str], dict[str, Instance] | None] = {}
+    for place, answer in zip(places, answers, strict=True):
+        shown[place] = None if isinstance(answer, CrossmeshError) else {instance.id: instance for instance in answer}
+    return {index: action for index, action in expected.items() if not _shows(shown[action.namespace, action.service], action)}
+
+
+def _shows(instances: dict[str, Instance] | None, action: Register | Deregister) -> bool:
+    if instances is None:
+        return False
+    found = instances.get(action.id)
+    if isinstance(action, Deregister):
+        return found is None
+    return found is not None and all(found.attributes.get(k) == v for k, v in action.attributes.items() if k != ep.INIT_HEALTH)
+
+
+def _failed(missing: dict[int, Register | Deregister], outcomes: dict[int, Outcome]) -> Step[dict[str, str]]:
+    """Operations that ended in FAIL, by the instance they were for."""
+    asked = sorted(missing)[:_ASKED_AT_MOST]
+    answers = yield from together([to(Registry.operation, outcomes[index].operation) for index in asked])
+    return {
+        missing[index].id: f"{answer.code}: {answer.message}"
+        for index, answer in zip(asked, answers, strict=True)
+        if isinstance(answer, Operation) and answer.status == "FAIL"
+    }
