@@ -19,12 +19,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """The plan's key and counts; `again_at` (seconds since the epoch, 0 = no need) is when a waiting confirmation may go ahead."""
+    """The plan's key and counts; `first_stage`: where applying begins (0 = nothing to apply)."""
 
     plan: str
+    first_stage: int
     actions: int
     withheld: int
-    again_at: float
 
 
 def decide(context: Context, views: tuple[View, ...], registry: RegistryView, memory: Memory) -> RegistryPlan:
@@ -46,7 +46,8 @@ def run(request: Request, context: Context) -> Step[Response]:
     views = yield from _views(request)
     plan = decide(context, views, registry, memory)
     where = yield from store.save(store.key(request.run.id, "plan"), plan)
-    return Response(plan=where, actions=len(plan.actions), withheld=len(plan.withheld), again_at=plan.again_at)
+    first = plan.stages[0] if plan.stages else 0
+    return Response(plan=where, first_stage=first, actions=len(plan.actions), withheld=len(plan.withheld))
 
 
 def _views(request: Request) -> Step[tuple[View, ...]]:

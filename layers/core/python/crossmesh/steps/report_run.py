@@ -28,10 +28,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """`again`: run once more now (superseded by a new configuration is left to the next look). `wait_until`: look again then ("" = no need), RFC 3339."""
+    """`look_again`: look once more at `wait_until` (RFC 3339): a confirmation comes due, or another configuration was deployed meanwhile."""
 
     kind: str
-    again: bool = False
+    look_again: bool = False
     wait_until: str = ""
 
 
@@ -58,7 +58,8 @@ def run(request: Request, context: Context) -> Step[Response]:
         yield from lease.check(this)
         yield from call(State.write, store.MEMORY, codec.encode(plan.memory))
     yield from call(State.write, LAST, codec.encode(report))
-    return Response(kind=kind, again=kind == "superseded", wait_until=_rfc3339(plan.again_at) if plan and plan.again_at else "")
+    due = now if kind == "superseded" else plan.again_at if plan else 0.0
+    return Response(kind=kind, look_again=due > 0, wait_until=_rfc3339(due) if due else "")
 
 
 def _views(context: Context, this: Run) -> Step[tuple[View, ...]]:

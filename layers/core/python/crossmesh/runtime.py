@@ -1,0 +1,114 @@
+"""The one place that wires: environment → context and adapters, event → step → answer.
+
+lambda_handler = entrypoint(observe_cluster.Request, observe_cluster.run)
+"""
+
+import os
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, TypeVar
+
+import msgspec
+
+from crossmesh import __version__, configuration
+from crossmesh.errors import RefusedError
+from crossmesh.steps.calls import Step
+from crossmesh.steps.context import Context
+from crossmesh.steps.drive import drive
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+
+class Ports(Mapping[str, Any]):
+    """The adapters by the name of their port, each made when first asked for: a function pays only for what it uses."""
+
+    def __init__(self, region: str, table: str, bucket: str) -> None:
+        self._region, self._table, self._bucket = region, table, bucket
+        self._made: dict[str, Any] = {}
+
+    def __getitem__(self, port: str) -> Any:
+        if port not in self._made:
+            self._made[port] = self._make(port)
+        return self._made[port]
+
+    def _make(self, port: str) -> Any:
+        match port:
+            case "Clock":
+                from crossmesh.adapters.clock import SystemClock
+
+                return SystemClock()
+            case "Clusters":
+                from crossmesh.adapters.kubernetes import KubernetesClusters
+
+                return KubernetesClusters(self._region)
+            case "Registry":
+                from crossmesh.adapters.cloud_map import CloudMap
+
+                return CloudMap(self._region)
+            case "MeshApi":
+                from crossmesh.adapters.app_mesh import AppMesh
+
+                return AppMesh(self._region)
+            case "State":
+                from crossmesh.adapters.dynamodb import DynamoState
+
+                return DynamoState(self._region, self._table)
+            case "RunStore":
+                from crossmesh.adapters.s3 import S3RunStore
+
+                return S3RunStore(self._region, self._bucket)
+            case "Executions":
+                from crossmesh.adapters.stepfunctions import StepFunctions
+
+                return StepFunctions(self._region)
+        raise KeyError(port)
+
+    def __iter__(self) -> Any:
+        return iter(self._made)
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+
+@cache
+def live_context() -> Context:
+    """This function's context, from its environment and configuration layer. Raises ConfigError."""
+    config = configuration.load(configuration.find_folder())
+    assert config.settings is not None
+    region = os.environ.get("AWS_REGION", config.settings.region)
+    if config.settings.region != region:
+        raise RefusedError("WrongRegion", f"crossmesh.yaml says {config.settings.region}, this function runs in {region}")
+    mode = os.environ.get("CROSSMESH_MODE", "apply")
+    return Context(
+        settings=config.settings,
+        topology=config.topology,
+        config=config.sha256,
+        deployment=os.environ.get("CROSSMESH_DEPLOYMENT", ""),
+        mode="observe" if mode == "observe" else "apply",
+        version=__version__,
+    )
+
+
+@cache
+def live_ports() -> Ports:
+    """This function's adapters."""
+    region = os.environ["AWS_REGION"]
+    return Ports(region, os.environ.get("CROSSMESH_TABLE", ""), os.environ.get("CROSSMESH_BUCKET", ""))
+
+
+def entrypoint(request: type[Q], run: Callable[[Q, Context], Step[A]]) -> Callable[[dict[str, Any], Any], Any]:
+    """A Lambda handler for a step: decode the event, run the step on live ports, encode the answer."""
+    from crossmesh.telemetry import event as log
+    from crossmesh.telemetry import logger
+
+    def handler(event: dict[str, Any], context: Any) -> Any:
+        step = request.__module__.rpartition(".")[2]
+        logger.set_correlation_id(str(event.get("run", {}).get("id") or event.get("id", "")))
+        asked = msgspec.convert(event, request)
+        answer = drive(run(asked, live_context()), live_ports())
+        answered = msgspec.to_builtins(answer)
+        log(f"{step}.done", answer=answered, function=getattr(context, "function_name", ""))
+        return answered
+
+    return handler

@@ -1,0 +1,32 @@
+"""Step `Report look`: a look or run that failed before it held the lease still leaves a line that `status` shows."""
+
+import msgspec
+
+from crossmesh import codec
+from crossmesh.core.report import Report
+from crossmesh.ports import Clock, State
+from crossmesh.steps import look
+from crossmesh.steps.calls import Step, call
+from crossmesh.steps.context import Context
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """Which look, and what the state machine caught."""
+
+    id: str
+    failure: dict[str, str]
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True):
+    """Always "failed"."""
+
+    kind: str = "failed"
+
+
+def run(request: Request, context: Context) -> Step[Response]:
+    """Keep the failure as the last look."""
+    now = yield from call(Clock.now)
+    failure = f"{request.failure.get('Error', '')}: {request.failure.get('Cause', '')[:500]}"
+    report = Report(id=request.id, kind="failed", at=now, config=context.config, version=context.version, failure=failure)
+    yield from call(State.write, look.LAST, codec.encode(report))
+    return Response()
