@@ -1,0 +1,281 @@
+"""Every port in memory: for tests, dry runs and the simulator. Held to the same conformance suite as the adapters that reach the world."""
+
+import msgspec
+
+from crossmesh.core.actions import CreateService
+from crossmesh.core.mesh_view import PARENT, MeshResource, MeshTarget, target_of
+from crossmesh.core.settings import ClusterSettings, ServiceTarget
+from crossmesh.core.topology import Request
+from crossmesh.core.views import Instance, Pod, Seen, ServiceView, Unseen
+from crossmesh.errors import Conflict, NotFound
+from crossmesh.ports import Lease, Operation, PodRef
+
+
+class MemoryClock:
+    """Time that moves only when told to, or slept."""
+
+    def __init__(self, now: float = 1_000_000.0) -> None:
+        self.time = now
+
+    def now(self) -> float:
+        """The time now."""
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        """Time passes."""
+        self.time += seconds
+
+
+class MemoryState:
+    """Leases and documents in dictionaries."""
+
+    def __init__(self) -> None:
+        self.leases: dict[str, Lease] = {}
+        self.documents: dict[str, bytes] = {}
+
+    def read_lease(self, name: str) -> Lease | None:
+        """The lease as it is."""
+        return self.leases.get(name)
+
+    def write_lease(self, name: str, lease: Lease | None, expected: Lease | None) -> bool:
+        """Compare-and-set on holder, epoch and `again`."""
+        found = self.leases.get(name)
+        if (found is None) != (expected is None):
+            return False
+        if found and expected and (found.holder, found.epoch, found.again) != (expected.holder, expected.epoch, expected.again):
+            return False
+        self.leases[name] = lease or Lease(epoch=expected.epoch if expected else 0, holder="", expires=0.0)
+        return True
+
+    def ask_again(self, name: str, expected: Lease) -> bool:
+        """Set `again` while holder and epoch stand."""
+        found = self.leases.get(name)
+        if found is None or (found.holder, found.epoch) != (expected.holder, expected.epoch):
+            return False
+        self.leases[name] = msgspec.structs.replace(found, again=True)
+        return True
+
+    def read(self, key: str) -> bytes | None:
+        """A document."""
+        return self.documents.get(key)
+
+    def write(self, key: str, value: bytes) -> None:
+        """Replace a document."""
+        self.documents[key] = value
+
+
+class MemoryRunStore:
+    """Objects in a dictionary."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+
+    def put(self, key: str, value: bytes) -> None:
+        """Store."""
+        self.objects[key] = value
+
+    def get(self, key: str) -> bytes | None:
+        """Fetch."""
+        return self.objects.get(key)
+
+    def list(self, prefix: str) -> tuple[str, ...]:
+        """Keys below a prefix."""
+        return tuple(sorted(key for key in self.objects if key.startswith(prefix)))
+
+
+class MemoryExecutions:
+    """Which executions run."""
+
+    def __init__(self) -> None:
+        self.alive: set[str] = set()
+
+    def running(self, arn: str) -> bool:
+        """Whether it runs."""
+        return arn in self.alive
+
+
+class MemoryClusters:
+    """Clusters as sets of pods; `failing` makes one unseen."""
+
+    def __init__(self, clock: MemoryClock) -> None:
+        self.clock = clock
+        self.pods: dict[str, dict[str, Pod]] = {}
+        self.identities: dict[str, str] = {}
+        self.failing: dict[str, Unseen] = {}
+        self.version = 100
+
+    def put(self, cluster: str, pod: Pod) -> None:
+        """Add or replace a pod."""
+        self.pods.setdefault(cluster, {})[pod.uid] = pod
+        self.version += 1
+
+    def remove(self, cluster: str, uid: str) -> None:
+        """A pod's object goes."""
+        self.pods.setdefault(cluster, {}).pop(uid, None)
+        self.version += 1
+
+    def observe(
+        self, cluster: ClusterSettings, namespaces: tuple[str, ...], registered: tuple[PodRef, ...], identity: str, versions: dict[str, int]
+    ) -> Seen | Unseen:
+        """The view, or the failure set for the cluster."""
+        name, now = cluster.name, self.clock.now()
+        if name in self.failing:
+            return msgspec.structs.replace(self.failing[name], begun=now)
+        uid = self.identities.get(name, f"uid-of-{name}")
+        if identity and identity != uid:
+            return Unseen(cluster=name, cause="identity", detail=f"kube-system is {uid}", begun=now)
+        if any(self.version < version for version in versions.values()):
+            return Unseen(cluster=name, cause="went-back", begun=now)
+        pods = tuple(sorted((p for p in self.pods.get(name, {}).values() if p.namespace in namespaces), key=lambda p: p.uid))
+        listed = {pod.uid for pod in pods}
+        gone = tuple(sorted(ref.uid for ref in registered if ref.uid not in listed and ref.namespace in namespaces))
+        return Seen(cluster=name, identity=uid, begun=now, versions=dict.fromkeys(namespaces, self.version), pods=pods, gone=gone)
+
+    def load_balancer(self, target: ServiceTarget, cluster: ClusterSettings) -> str:
+        """A host name made from the Service's."""
+        return f"{target.name}.{target.namespace}.{cluster.name}.elb.example"
+
+
+class MemoryRegistry:
+    """Cloud Map without delays: operations succeed at once."""
+
+    def __init__(self) -> None:
+        self.namespaces: dict[str, tuple[str, str]] = {}  # name -> (id, type)
+        self.services: dict[str, ServiceView] = {}  # id -> service without instances
+        self.instances: dict[str, dict[str, dict[str, str]]] = {}
+        self.revisions: dict[str, int] = {}
+        self.writes: list[tuple[str, ...]] = []
+        self.operations: dict[str, Operation] = {}
+
+    def find_services(self, names: tuple[tuple[str, str], ...], known: dict[str, tuple[str, str]]) -> tuple[ServiceView, ...]:
+        """The services of these names."""
+        return tuple(self._service(namespace, service) for namespace, service in sorted(set(names)))
+
+    def _service(self, namespace: str, service: str) -> ServiceView:
+        for found in self.services.values():
+            if (found.namespace, found.service) == (namespace, service):
+                return found
+        place, kind = self.namespaces.get(namespace, ("", ""))
+        return ServiceView(namespace=namespace, service=service, namespace_id=place, namespace_type=kind)
+
+    def revision(self, namespace: str, service: str) -> int:
+        """How often instances came or went."""
+        found = self._service(namespace, service)
+        if not found.id:
+            raise NotFound("ServiceNotFound", service)
+        return self.revisions[found.id]
+
+    def list_instances(self, service_id: str) -> tuple[Instance, ...]:
+        """All instances."""
+        if service_id not in self.services:
+            raise NotFound("ServiceNotFound", service_id)
+        return tuple(Instance(id=i, attributes=dict(a)) for i, a in sorted(self.instances[service_id].items()))
+
+    def create_service(self, action: CreateService) -> tuple[str, str]:
+        """Create, or find what the same intent created."""
+        self.writes.append(("create-service", action.namespace, action.service))
+        found = self._service(action.namespace, action.service)
+        if not found.id:
+            service_id = f"srv-{len(self.services) + 1}"
+            found = msgspec.structs.replace(found, id=service_id, arn=f"arn:{service_id}", tags=dict(action.tags))
+            self.services[service_id], self.instances[service_id], self.revisions[service_id] = found, {}, 1
+        return found.id, found.arn
+
+    def tag(self, arn: str, tags: dict[str, str]) -> None:
+        """Add tags."""
+        self.writes.append(("tag", arn))
+        service_id = arn.removeprefix("arn:")
+        self.services[service_id] = msgspec.structs.replace(self.services[service_id], tags={**self.services[service_id].tags, **tags})
+
+    def _done(self) -> str:
+        operation = f"op-{len(self.operations) + 1}"
+        self.operations[operation] = Operation(id=operation, status="SUCCESS")
+        return operation
+
+    def register(self, service_id: str, instance_id: str, attributes: dict[str, str], token: str) -> str:
+        """Upsert all attributes."""
+        self.writes.append(("register", service_id, instance_id))
+        if service_id not in self.services:
+            raise NotFound("ServiceNotFound", service_id)
+        self.instances[service_id][instance_id] = dict(attributes)
+        self.revisions[service_id] += 1
+        return self._done()
+
+    def deregister(self, service_id: str, instance_id: str) -> str:
+        """Remove."""
+        self.writes.append(("deregister", service_id, instance_id))
+        if instance_id not in self.instances.get(service_id, {}):
+            raise NotFound("InstanceNotFound", instance_id)
+        del self.instances[service_id][instance_id]
+        self.revisions[service_id] += 1
+        return self._done()
+
+    def operation(self, operation_id: str) -> Operation:
+        """An operation."""
+        return self.operations[operation_id]
+
+    def discover(self, namespace: str, service: str) -> tuple[Instance, ...]:
+        """All instances, by name."""
+        return self.list_instances(self._service(namespace, service).id)
+
+    def delete_service(self, service_id: str) -> None:
+        """Delete an empty service."""
+        self.writes.append(("delete-service", service_id))
+        if self.instances.get(service_id):
+            raise Conflict("ResourceInUse", service_id)
+        self.services.pop(service_id, None)
+        self.instances.pop(service_id, None)
+
+
+class MemoryMesh:
+    """App Mesh without reference checks."""
+
+    def __init__(self) -> None:
+        self.resources: dict[MeshTarget, MeshResource] = {}
+        self.writes: list[tuple[str, str]] = []
+
+    def list(self, mesh: str, kind: str, parent: str = "") -> tuple[tuple[str, str], ...]:
+        """Names and ARNs."""
+        return tuple((t.name, r.arn) for t, r in sorted(self.resources.items()) if (t.mesh, t.kind, t.parent) == (mesh, kind, parent))
+
+    def describe(self, target: MeshTarget) -> MeshResource | None:
+        """The resource without tags."""
+        found = self.resources.get(target)
+        return None if found is None else msgspec.structs.replace(found, tags=None)
+
+    def tags(self, arn: str) -> dict[str, str]:
+        """Its tags."""
+        return next((r.tags or {} for r in self.resources.values() if r.arn == arn), {})
+
+    def create(self, operation: str, request: dict[str, object], tags: dict[str, str], token: str) -> None:
+        """Create."""
+        target = target_of(Request(service="appmesh", operation=operation, input=request))
+        self.writes.append(("create", str(target)))
+        if target in self.resources:
+            raise Conflict("ConflictException", str(target))
+        spec = msgspec.convert(request.get("spec", {}), dict[str, object])
+        self.resources[target] = MeshResource(target=target, arn=f"arn:{target}", spec=spec, tags=dict(tags), version=1)
+
+    def update(self, operation: str, request: dict[str, object], token: str) -> None:
+        """Replace the spec."""
+        target = target_of(Request(service="appmesh", operation=operation.replace("Update", "Create", 1), input=request))
+        self.writes.append(("update", str(target)))
+        if target not in self.resources:
+            raise NotFound("NotFoundException", str(target))
+        spec = msgspec.convert(request.get("spec", {}), dict[str, object])
+        self.resources[target] = msgspec.structs.replace(self.resources[target], spec=spec, version=self.resources[target].version + 1)
+
+    def delete(self, target: MeshTarget) -> None:
+        """Delete; a parent with children is in use."""
+        self.writes.append(("delete", str(target)))
+        if target not in self.resources:
+            raise NotFound("NotFoundException", str(target))
+        if any(PARENT.get(t.kind) == target.kind and t.parent == target.name for t in self.resources):
+            raise Conflict("ResourceInUseException", str(target))
+        del self.resources[target]
+
+    def tag(self, arn: str, tags: dict[str, str]) -> None:
+        """Add tags."""
+        for target, resource in self.resources.items():
+            if resource.arn == arn:
+                self.resources[target] = msgspec.structs.replace(resource, tags={**(resource.tags or {}), **tags})

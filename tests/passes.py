@@ -1,0 +1,87 @@
+"""A whole pass over in-memory ports: what the deployed state machine does, for tests of the steps themselves.
+
+The deployed machines are exercised in tests/e2e; this only strings their steps together.
+"""
+
+from crossmesh.adapters.memory import MemoryClock, MemoryClusters, MemoryExecutions, MemoryMesh, MemoryRegistry, MemoryRunStore, MemoryState
+from crossmesh.core.actions import RegistryPlan
+from crossmesh.steps import (
+    apply_registry,
+    look,
+    observe_cluster,
+    observe_registry,
+    plan_registry,
+    release_lease,
+    report_run,
+    store,
+    take_lease,
+    verify_registry,
+)
+from crossmesh.steps.calls import Step
+from crossmesh.steps.context import Context
+from crossmesh.steps.drive import drive
+
+from tests.builders import NAMESPACE
+
+
+class MemoryWorld:
+    """Clusters, registry and state in memory, and passes over them."""
+
+    def __init__(self) -> None:
+        self.clock = MemoryClock()
+        self.clusters = MemoryClusters(self.clock)
+        self.registry = MemoryRegistry()
+        self.registry.namespaces[NAMESPACE] = ("ns-1", "DNS_PRIVATE")
+        self.state, self.runs, self.executions, self.mesh = MemoryState(), MemoryRunStore(), MemoryExecutions(), MemoryMesh()
+        self.count = 0
+
+    @property
+    def ports(self) -> dict[str, object]:
+        return {
+            "Clock": self.clock,
+            "Clusters": self.clusters,
+            "Registry": self.registry,
+            "State": self.state,
+            "RunStore": self.runs,
+            "Executions": self.executions,
+            "MeshApi": self.mesh,
+        }
+
+    def look(self, context: Context) -> look.Response:
+        self.count += 1
+        return drive(look.run(look.Request(id=f"look-{self.count}"), context), self.ports)
+
+    def run(self, context: Context, asked: str = "") -> RegistryPlan:
+        """One run from lease to release."""
+        self.count += 1
+        return drive(self.steps(context, f"run-{self.count}", asked), self.ports)
+
+    def steps(self, context: Context, name: str, asked: str = "") -> Step[RegistryPlan]:
+        """The steps of a run, in the order of the state machine."""
+        arn = f"arn:{name}"
+        self.executions.alive.add(arn)
+        lease = yield from take_lease.run(take_lease.Request(id=name, execution=arn, look=asked), context)
+        assert not lease.held
+        this = lease.run
+        seen = yield from observe_registry.run(observe_registry.Request(run=this), context)
+        for cluster in seen.clusters:
+            yield from observe_cluster.run(observe_cluster.Request(run=this, cluster=cluster, registry=seen.registry), context)
+        planned = yield from plan_registry.run(plan_registry.Request(run=this, clusters=seen.clusters), context)
+        stage = planned.first_stage
+        while stage:
+            part, done = 0, False
+            while not done:
+                applied = yield from apply_registry.run(apply_registry.Request(run=this, plan=planned.plan, stage=stage, part=part), context)
+                part, done = applied.part, applied.done
+            verified = yield from verify_registry.run(verify_registry.Request(run=this, plan=planned.plan, stage=stage), context)
+            stage = verified.next_stage
+        yield from report_run.run(report_run.Request(run=this), context)
+        yield from release_lease.run(release_lease.Request(run=this), context)
+        self.executions.alive.discard(arn)
+        plan = yield from store.load(planned.plan, RegistryPlan)
+        return plan
+
+    def pods_in(self, service: str = "color") -> set[str]:
+        """uids registered in a service."""
+        found = self.registry._service(NAMESPACE, service)
+        return {a["crossmesh/pod-uid"] for a in self.registry.instances.get(found.id, {}).values() if "crossmesh/pod-uid" in a}
