@@ -1,0 +1,70 @@
+"""`crossmesh plan`: observe with your own credentials, plan with the deployed state, show what the next run would do and why."""
+
+import argparse
+
+import msgspec
+
+from crossmesh import __version__, configuration
+from crossmesh.cli import stack
+from crossmesh.cli.printing import console, print_json
+from crossmesh.core.actions import Deregister, Register, RegistryAction
+from crossmesh.core.views import Unseen
+from crossmesh.steps import look
+from crossmesh.steps.context import Context
+from crossmesh.steps.drive import drive
+
+SIGN = {"create-service": "+", "tag-service": "~", "register": "+", "deregister": "-", "delete-service": "-"}
+STYLE = {"+": "green", "-": "red", "~": "yellow"}
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 = nothing to do, 3 = differences."""
+    config = configuration.load(configuration.find_folder((arguments.config,)))
+    assert config.settings is not None
+    ports, found = stack.ports(arguments, config.settings.region)
+    account = found["ReconcileArn"].split(":")[4]
+    context = Context(
+        settings=config.settings,
+        topology=config.topology,
+        config=config.sha256,
+        deployment=f"{account}/{config.settings.region}/{stack.name_of(arguments)}",
+        version=__version__,
+    )
+    seen = drive(look.see(context), ports)
+    actions, withheld = seen.plan.actions, seen.plan.withheld
+    if arguments.json:
+        print_json({"registry": msgspec.to_builtins(seen.plan), "mesh": msgspec.to_builtins(seen.mesh)})
+        return 3 if actions or seen.mesh.actions else 0
+    out = console()
+    for view in seen.views:
+        if isinstance(view, Unseen):
+            out.print(f"! {view.cluster} is unseen ({view.cause}): {view.detail}", style="yellow", highlight=False, markup=False)
+    for action in actions:
+        _line(action)
+    for change in seen.mesh.actions:
+        sign = {"create": "+", "update": "~", "delete": "-"}[change.verb]
+        out.print(f"{sign} {change.target}: {change.reason}", style=STYLE[sign], highlight=False, markup=False)
+        for field in change.changes:
+            out.print(f"    {field.field}: {field.old!r} → {field.new!r}", highlight=False, markup=False)
+    for held in withheld:
+        out.print(
+            f"= {held.what} {held.pod or held.id} ({held.service}) withheld: {held.why}: {held.detail}",
+            style="yellow",
+            highlight=False,
+            markup=False,
+        )
+    for note in seen.plan.notes:
+        out.print(f"  {note}", highlight=False, markup=False)
+    total = len(actions) + len(seen.mesh.actions)
+    kept = f"{len(withheld) + len(seen.mesh.withheld)} withheld"
+    out.print(f"{total} changes, {kept}; {seen.plan.registered} registered, {seen.plan.endpoints} wanted", highlight=False)
+    if seen.mesh.unavailable:
+        out.print(f"mesh unavailable: {seen.mesh.unavailable}", style="yellow", highlight=False, markup=False)
+    return 3 if total else 0
+
+
+def _line(action: RegistryAction) -> None:
+    sign = SIGN[action.__struct_config__.tag] if not (isinstance(action, Register) and action.change) else "~"  # type: ignore[index]
+    what = f"{action.pod} of {action.cluster}" if isinstance(action, Register | Deregister) else "service"
+    line = f"{sign} {action.service}.{action.namespace}: {what}: {action.reason}"
+    console().print(line, style=STYLE[sign], highlight=False, markup=False)

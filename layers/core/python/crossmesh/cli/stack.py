@@ -1,0 +1,42 @@
+"""Find the deployed application: the stack's outputs tell where state and runs lie."""
+
+import argparse
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from crossmesh.adapters import aws
+from crossmesh.errors import NotFound, RefusedError
+from crossmesh.runtime import Ports
+
+
+def name_of(arguments: argparse.Namespace) -> str:
+    """`--stack`, else stack_name in samconfig.toml, else "crossmesh"."""
+    if arguments.stack:
+        return str(arguments.stack)
+    file = Path("samconfig.toml")
+    if file.is_file():
+        found: Any = tomllib.loads(file.read_text()).get("default", {}).get("global", {}).get("parameters", {}).get("stack_name")
+        if found:
+            return str(found)
+    return "crossmesh"
+
+
+def outputs(name: str, region: str) -> dict[str, str]:
+    """Outputs of the stack. Raises RefusedError with a cure where there is none."""
+    try:
+        with aws.translated():
+            stacks = aws.client("cloudformation", region).describe_stacks(StackName=name)["Stacks"]
+    except (NotFound, RefusedError) as error:
+        raise RefusedError(
+            "NoStack", f"no deployed application {name!r} in {region}: deploy it (`sam deploy`) or name it with --stack ({error})"
+        ) from error
+    return {output["OutputKey"]: output["OutputValue"] for output in stacks[0].get("Outputs", ())}
+
+
+def ports(arguments: argparse.Namespace, region: str) -> tuple[Ports, dict[str, str]]:
+    """Adapters on the deployed application's state, and the outputs they came from."""
+    region = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
+    found = outputs(name_of(arguments), region)
+    return Ports(region, found["StateTable"], found["RunStore"]), found

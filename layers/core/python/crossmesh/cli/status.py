@@ -1,0 +1,78 @@
+"""`crossmesh status`: is everything registered, since when, and if not why — in one screen."""
+
+import argparse
+import time
+
+import msgspec
+from rich.table import Table
+
+from crossmesh import codec
+from crossmesh.cli import stack
+from crossmesh.cli.printing import console, print_json
+from crossmesh.core.report import Report
+from crossmesh.steps import look, report_run
+
+STALE = 180.0  # seconds without a look after which the schedule itself is the finding
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 = everything is as declared, 3 = something is not."""
+    ports, _ = stack.ports(arguments, "")
+    last_look, last_run = (_report(ports["State"].read(key)) for key in (look.LAST, report_run.LAST))
+    paused = ports["State"].read("pause") is not None
+    now = time.time()
+    problems = _problems(last_look, paused, now)
+    if arguments.json:
+        print_json(
+            {
+                "ok": not problems,
+                "problems": problems,
+                "look": msgspec.to_builtins(last_look),
+                "run": msgspec.to_builtins(last_run),
+                "paused": paused,
+            }
+        )
+        return 3 if problems else 0
+    out = console()
+    if last_look is None:
+        out.print("no look has been taken yet: wait a minute, or check that the schedule is enabled")
+        return 3
+    age = now - last_look.at
+    headline = "[green]everything is as declared[/]" if not problems else "[red]not as declared[/]"
+    out.print(f"{headline}: {last_look.registered} of {last_look.endpoints} endpoints registered, looked {age:.0f} s ago", highlight=False)
+    table = Table("cluster", "pods", "seen", box=None, pad_edge=False)
+    for line in last_look.clusters:
+        table.add_row(line.name, str(line.pods), "yes" if not line.cause else f"no: {line.cause} ({line.detail})")
+    out.print(table)
+    for problem in problems:
+        out.print(f"- {problem}", highlight=False, markup=False)
+    if last_run is not None:
+        ago = now - last_run.at
+        done = f"{last_run.adds} adds, {last_run.removals} removals, {last_run.mesh_actions} mesh changes"
+        out.print(
+            f"last run {last_run.id}: {last_run.kind}, {done} in {last_run.seconds:.1f} s, {ago:.0f} s ago", highlight=False, markup=False
+        )
+    return 3 if problems else 0
+
+
+def _report(data: bytes | None) -> Report | None:
+    return codec.decode(data, Report) if data else None
+
+
+def _problems(last: Report | None, paused: bool, now: float) -> list[str]:
+    if last is None:
+        return ["no look has been taken yet"]
+    found = [f"cluster {line.name} is unseen: {line.cause}: {line.detail}" for line in last.clusters if line.cause]
+    if now - last.at > STALE:
+        found.append(f"the last look is {now - last.at:.0f} s old: the schedule does not run")
+    if paused:
+        found.append("paused by hand (`crossmesh resume`)")
+    if last.kind == "failed":
+        found.append(f"the last look failed: {last.failure}")
+    pending = last.adds + last.removals + last.mesh_actions
+    if pending:
+        waits = " (Mode is observe: nothing is applied)" if last.kind == "observe" else ""
+        found.append(f"{pending} changes pending: {last.adds} adds, {last.removals} removals, {last.mesh_actions} in the mesh{waits}")
+    if last.mesh_unavailable:
+        found.append(f"mesh unavailable: {last.mesh_unavailable}")
+    return [*found, *(f"withheld: {line}" for line in last.withheld), *last.notes]
