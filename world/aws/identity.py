@@ -58,15 +58,17 @@ class Identities:
         """Raises AccessDeniedException for the first need that is not met."""
         now = time.monotonic()
         keys = [(identity.access_key_id, identity.session_token, need.action, need.resource, str(sorted(need.context.items()))) for need in needs]
-        stale = [place for place, key in enumerate(keys) if now - self._verdicts.get(key, (-1e9,))[0] > REMEMBERED_S]
+        held = {key: self._verdicts[key] for key in keys if key in self._verdicts}
+        stale = [place for place, key in enumerate(keys) if now - held.get(key, (-1e9,))[0] > REMEMBERED_S]
         if stale:
             checks = [{"action": needs[p].action, "resource": needs[p].resource, "context": needs[p].context} for p in stale]
             asked = {"access_key_id": identity.access_key_id, "session_token": identity.session_token, "checks": checks}
             answer = await self._post("/_world/authorise", asked)
             for place, verdict in zip(stale, answer["results"], strict=True):
-                _remember(self._verdicts, keys[place], (now, (verdict["allowed"], verdict["reason"])))
+                held[keys[place]] = (now, (verdict["allowed"], verdict["reason"]))
+                _remember(self._verdicts, keys[place], held[keys[place]])
         for key, need in zip(keys, needs, strict=True):
-            allowed, reason = self._verdicts[key][1]
+            allowed, reason = held[key][1]
             if not allowed:
                 raise denied(identity.arn, need, reason)
 

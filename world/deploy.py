@@ -1,0 +1,112 @@
+"""Deploy the application into a world as a user deploys it into an account: `sam build`, `sam deploy`, access entries, read-only rights in the clusters."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from world.aws.clients import client, environment
+from world.aws.config import read_world
+
+ROOT = Path(__file__).resolve().parent.parent
+STACK = "crossmesh"
+
+
+class DeployError(RuntimeError):
+    """`sam` said no; carries what it printed."""
+
+
+def runtime() -> str:
+    """The functions' runtime: the Python that runs this, for the emulator runs functions in its own interpreter."""
+    return f"python{sys.version_info.major}.{sys.version_info.minor}"
+
+
+def cluster_arns(document: dict[str, Any]) -> str:
+    """The parameter EksClusterArns."""
+    return ",".join(f"arn:aws:eks:{document['region']}:{document['account']}:cluster/{name}" for name in sorted(document["clusters"]))
+
+
+def build(world: Any, config: Path | None = None) -> Path:
+    """`sam build` into the world's folder; `config` replaces the configuration folder (a copy of the project's tree is built then). The built template."""
+    document = read_world(world)
+    folder = Path(document["dir"])
+    source = ROOT
+    if config is not None:
+        source = folder / "tree"
+        source.mkdir(exist_ok=True)
+        for name in ("template.yaml", "functions", "layers", "statemachines", "samconfig.toml"):
+            link = source / name
+            if not link.exists():
+                link.symlink_to(ROOT / name)
+        shutil.rmtree(source / "config", ignore_errors=True)
+        shutil.copytree(config, source / "config")
+    target = folder / "build"
+    cache = ROOT / ".aws-sam" / "cache"
+    _sam(document, "build", "-t", str(source / "template.yaml"), "-b", str(target), "--cached", "--cache-dir", str(cache), *_parameters(document, {}))
+    return target / "template.yaml"
+
+
+def deploy(world: Any, *, config: Path | None = None, stack: str = STACK, built: Path | None = None, **parameters: str) -> dict[str, str]:
+    """Build and deploy; gives the functions read access to the clusters; the stack's outputs. Keyword arguments are template parameters."""
+    document = read_world(world)
+    template = built or build(document, config)
+    _sam(
+        document,
+        "deploy",
+        "-t",
+        str(template),
+        "--stack-name",
+        stack,
+        "--resolve-s3",
+        "--capabilities",
+        "CAPABILITY_IAM",
+        "--no-confirm-changeset",
+        "--no-fail-on-empty-changeset",
+        "--no-progressbar",
+        *_parameters(document, parameters),
+    )
+    outputs = stack_outputs(document, stack)
+    grant(document, outputs["ReaderRoleArns"].split(","))
+    return outputs
+
+
+def stack_outputs(world: Any, stack: str = STACK) -> dict[str, str]:
+    """Outputs of a deployed stack."""
+    found = client(world, "cloudformation").describe_stacks(StackName=stack)["Stacks"][0]
+    return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", ())}
+
+
+def grant(world: Any, roles: list[str]) -> None:
+    """One access entry a role and cluster, into the group that clusters/reader.yaml gives read access."""
+    document = read_world(world)
+    eks = client(document, "eks")
+    for cluster in document["clusters"]:
+        there = set(eks.list_access_entries(clusterName=cluster)["accessEntries"])
+        for role in roles:
+            if role not in there:
+                eks.create_access_entry(clusterName=cluster, principalArn=role, kubernetesGroups=["crossmesh:readers"])
+
+
+def _parameters(document: dict[str, Any], given: dict[str, str]) -> list[str]:
+    values = {"Runtime": runtime(), "World": "local", "Mode": "apply", "Owner": "demo", "EksClusterArns": cluster_arns(document), **given}
+    return ["--parameter-overrides", *(f"{key}={value}" for key, value in values.items())]
+
+
+def _sam(document: dict[str, Any], *arguments: str) -> None:
+    bin_folder = Path(sys.executable).parent
+    env = {
+        **os.environ,
+        **environment(document),
+        "PATH": f"{bin_folder}{os.pathsep}{os.environ.get('PATH', '')}",
+        "SAM_CLI_TELEMETRY": "0",
+        "CROSSMESH_PYTHON": sys.executable,
+    }
+    done = subprocess.run([str(bin_folder / "sam"), *arguments], env=env, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    log = Path(document["dir"]) / "logs" / "sam.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("a") as file:
+        file.write(f"$ sam {' '.join(arguments)}\n{done.stdout}\n")
+    if done.returncode:
+        raise DeployError(f"sam {arguments[0]} failed:\n{done.stdout[-3000:]}")
