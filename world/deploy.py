@@ -44,7 +44,18 @@ def build(world: Any, config: Path | None = None) -> Path:
         shutil.copytree(config, source / "config")
     target = folder / "build"
     cache = ROOT / ".aws-sam" / "cache"
-    _sam(document, "build", "-t", str(source / "template.yaml"), "-b", str(target), "--cached", "--cache-dir", str(cache), *_parameters(document, {}))
+    _sam(
+        document,
+        "build",
+        "-t",
+        str(source / "template.yaml"),
+        "-b",
+        str(target),
+        "--cached",
+        "--cache-dir",
+        str(cache),
+        *_parameters(document, {}),
+    )
     return target / "template.yaml"
 
 
@@ -103,7 +114,9 @@ def _sam(document: dict[str, Any], *arguments: str) -> None:
         "SAM_CLI_TELEMETRY": "0",
         "CROSSMESH_PYTHON": sys.executable,
     }
-    done = subprocess.run([str(bin_folder / "sam"), *arguments], env=env, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    done = subprocess.run(
+        [str(bin_folder / "sam"), *arguments], env=env, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
+    )
     log = Path(document["dir"]) / "logs" / "sam.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as file:

@@ -72,6 +72,20 @@ def create_admin(world: Document) -> None:
     }
 
 
+def as_over_tls(app: Any) -> Any:
+    """The application with every request marked as having come over TLS.
+
+    On AWS all calls do, and policies rely on it: the bucket that `sam deploy` makes for its artifacts denies what is not.
+    """
+
+    async def marked(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http":
+            scope = {**scope, "headers": [*scope["headers"], (b"x-forwarded-proto", b"https")]}
+        await app(scope, receive, send)
+
+    return marked
+
+
 async def serve(world: Document, on_ready: Any) -> None:
     """Serve ministack until SIGTERM or SIGINT."""
     from hypercorn.asyncio import serve as hypercorn_serve
@@ -87,7 +101,7 @@ async def serve(world: Document, on_ready: Any) -> None:
     config.graceful_timeout = 0.3
     config.shutdown_timeout = 1.0
     config.loglevel = "WARNING"
-    server = asyncio.ensure_future(hypercorn_serve(app, config, shutdown_trigger=stop.wait))
+    server = asyncio.ensure_future(hypercorn_serve(as_over_tls(app), config, shutdown_trigger=stop.wait))
     while not server.done() and not _listens(world["ports"]["ministack"]):
         await asyncio.sleep(0.02)
     if not server.done():

@@ -4,11 +4,12 @@ A method either returns a value or raises from `errors`: `TransientError` (try a
 Times are seconds since the epoch, durations seconds.
 """
 
-from typing import Literal, Protocol
+from typing import Protocol
 
 import msgspec
 
 from crossmesh.core.actions import CreateService
+from crossmesh.core.canary import Sample
 from crossmesh.core.mesh_view import MeshResource, MeshTarget
 from crossmesh.core.settings import ClusterSettings, ServiceTarget
 from crossmesh.core.views import Instance, Seen, ServiceView, Unseen
@@ -172,4 +173,8 @@ class Executions(Protocol):
         """Whether the execution is RUNNING; False also for one that does not exist."""
 
 
-Severity = Literal["info", "warning", "alarm"]
+class Front(Protocol):
+    """The way a user comes in: HTTP to the front load balancer."""
+
+    def probe(self, url: str, requests: int, timeout: float, canary: str) -> tuple[Sample, ...]:
+        """`requests` GETs of `url`, each within `timeout` seconds. Never raises for what a server does: that is a Sample with an error."""

@@ -58,6 +58,11 @@ class Ports(Mapping[str, Any]):
                 from crossmesh.adapters.s3 import S3RunStore
 
                 return S3RunStore(self._region, self._bucket)
+            case "Front":
+                from crossmesh.adapters.front import Front, resolver_at, system_resolve
+
+                resolver = os.environ.get("CROSSMESH_RESOLVER", "")
+                return Front(resolver_at(resolver) if resolver else system_resolve)
             case "Executions":
                 from crossmesh.adapters.stepfunctions import StepFunctions
 

@@ -1,0 +1,76 @@
+"""`python -m world up | down | env | status`: a world by hand."""
+
+import argparse
+import signal
+import sys
+import time
+from pathlib import Path
+
+from world.aws.clients import environment
+from world.deploy import deploy
+from world.state import World
+from world.supervisor import Supervisor, end, running_world
+
+ROOT = Path(".world")
+
+
+def main() -> int:
+    """One verb."""
+    parser = argparse.ArgumentParser(prog="python -m world", description=__doc__)
+    parser.add_argument("verb", choices=["up", "down", "env", "status"])
+    parser.add_argument("--name", default="default")
+    parser.add_argument("--root", type=Path, default=ROOT)
+    parser.add_argument("--bare", action="store_true", help="up: do not deploy the application")
+    arguments = parser.parse_args()
+    folder = arguments.root / arguments.name
+    if arguments.verb == "up":
+        return up(arguments.name, arguments.root, bare=arguments.bare)
+    if arguments.verb == "down":
+        print(f"ended {folder}" if end(folder) else f"nothing runs in {folder}")
+        return 0
+    if not (folder / "world.json").exists():
+        print(f"no world in {folder}: `make world` starts one", file=sys.stderr)
+        return 1
+    world = World(folder)
+    if arguments.verb == "env":
+        show_environment(world)
+    else:
+        print("running" if (folder / "pids.json").exists() else "ended", folder)
+    return 0
+
+
+def up(name: str, root: Path, *, bare: bool) -> int:
+    """Start, deploy, say how to use it, and keep it up until told to end."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    began = time.monotonic()
+    try:
+        with running_world(name, root) as world:
+            print(f"world up after {time.monotonic() - began:.1f} s", flush=True)
+            if not bare:
+                deploy(world.document)
+                print(f"application deployed after {time.monotonic() - began:.1f} s", flush=True)
+            print(f'\nIn another terminal:\n  eval "$(.venv/bin/python -m world env --name {name})"\n', flush=True)
+            show_environment(world)
+            print("\nCtrl-C ends it.", flush=True)
+            while True:
+                time.sleep(1)
+    except KeyboardInterrupt:
+        return 0
+
+
+def show_environment(world: World) -> None:
+    """Exports, and how to reach what."""
+    for key, value in environment(world.document).items():
+        print(f"export {key}='{value}'")
+    files = ":".join(str(world.kubeconfig(cluster)) for cluster in world.document["clusters"])
+    print(f"export KUBECONFIG='{files}'")
+    print(f"export FRONT='{world.url('front')}'")
+    print("# kubectl --context eksc2 -n appmesh-demo get pods")
+    print("# aws servicediscovery discover-instances --namespace-name appmesh-demo.pvt.aws.local --service-name colorapp")
+    print("# curl $FRONT/color")
+
+
+__all__ = ["Supervisor", "main"]
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""A world's description, `world.json`: made once, before anything starts, and the same for all parts."""
+
+import json
+import secrets
+import socket
+from pathlib import Path
+from typing import Any
+
+PARTS = ("ministack", "control", "aws", "xds", "front", "resolver", "xray", "dataplane")
+CLUSTERS = {"eksc1": 2, "eksc2": 3}  # nodes each, as in the walkthrough
+
+
+class World:
+    """A folder with world.json; `document` is its content."""
+
+    def __init__(self, folder: Path) -> None:
+        self.dir = folder.resolve()
+        self.document: dict[str, Any] = json.loads((self.dir / "world.json").read_text())
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return str(self.document["name"])
+
+    def url(self, part: str) -> str:
+        """Where a part answers."""
+        return f"http://127.0.0.1:{self.document['ports'][part]}"
+
+    def control(self, cluster: str) -> str:
+        """Where a cluster's control server answers."""
+        return f"http://127.0.0.1:{self.document['clusters'][cluster]['control']}"
+
+    def kubeconfig(self, cluster: str) -> Path:
+        """A cluster's administrator."""
+        return self.dir / f"{cluster}.kubeconfig"
+
+
+def create(folder: Path, name: str, index: int) -> World:
+    """Choose ports, a pod network and an administrator's key, and write them down."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ports = iter(_free_ports(len(PARTS) + 2 * len(CLUSTERS)))
+    document = {
+        "name": name,
+        "index": index,
+        "dir": str(folder.resolve()),
+        "region": "us-east-1",
+        "account": "111122223333",
+        "ports": {part: next(ports) for part in PARTS},
+        "clusters": {
+            cluster: {"port": next(ports), "control": next(ports), "nodes": nodes, "security_group": f"{cluster}-nodes"}
+            for cluster, nodes in CLUSTERS.items()
+        },
+        "pod_network": f"127.{2 + index}.0.0/16",
+        "admin": {"access_key_id": "AKIAWORLDADMIN000000", "secret_access_key": secrets.token_urlsafe(30)},
+    }
+    (folder / "world.json").write_text(json.dumps(document, indent=2) + "\n")
+    return World(folder)
+
+
+def free_index(root: Path) -> int:
+    """A pod network that no running world below `root` uses."""
+    taken = {json.loads(file.read_text())["index"] for file in root.glob("*/world.json") if (file.parent / "pids.json").exists()}
+    return next(index for index in range(200) if index not in taken)
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = []
+    for _ in range(count):
+        one = socket.socket()
+        one.bind(("127.0.0.1", 0))
+        sockets.append(one)
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
