@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # One variable fixes the Python of the venv and of the functions: the minor version of $(PYTHON).
 export CROSSMESH_RUNTIME := python$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-.PHONY: help setup check test lock
+.PHONY: help setup check test unit build demo world world-down lock
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
@@ -19,8 +19,28 @@ $(VENV)/.done: requirements/uv.txt requirements/dev.txt pyproject.toml
 	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
-check: setup ## format, lint, types, import rules
-	@ruff format --check . && ruff check . && mypy && lint-imports --no-cache
+check: setup ## format, lint, types, import rules, template and state machines
+	@ruff format --check -q . && ruff check -q . && mypy && lint-imports --no-cache > .lint-imports.log 2>&1 || { cat .lint-imports.log 2>/dev/null; exit 1; }
+	@rm -f .lint-imports.log
+	@AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 sam validate --lint > /dev/null && python tools/lint_workflows.py && crossmesh validate
+
+test: setup build ## every test: unit, properties, conformance, contract, then end to end in a world
+	@pytest
+
+unit: setup ## the quick ones
+	@pytest tests/unit tests/properties tests/contract
+
+build: setup ## build the application once, so that worlds only deploy it
+	@python -m world.deploy
+
+demo: build ## the walkthrough, told and asserted: 0 only if every step held
+	@python -m world.demo
+
+world: build ## keep a world up and print how to use it (Ctrl-C ends it)
+	@python -m world up
+
+world-down: setup ## end a world that was left behind
+	@python -m world down
 
 lock: ## resolve pyproject.toml again into requirements/*.txt and layers/*/requirements.txt
 	@$(BIN)/python tools/lock.py

@@ -1,7 +1,6 @@
 """Deploy the application into a world as a user deploys it into an account: `sam build`, `sam deploy`, access entries, read-only rights in the clusters."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -28,43 +27,39 @@ def cluster_arns(document: dict[str, Any]) -> str:
     return ",".join(f"arn:aws:eks:{document['region']}:{document['account']}:cluster/{name}" for name in sorted(document["clusters"]))
 
 
-def build(world: Any, config: Path | None = None) -> Path:
-    """`sam build` into the world's folder; `config` replaces the configuration folder (a copy of the project's tree is built then). The built template."""
-    document = read_world(world)
-    folder = Path(document["dir"])
-    source = ROOT
-    if config is not None:
-        source = folder / "tree"
-        source.mkdir(exist_ok=True)
-        for name in ("template.yaml", "functions", "layers", "statemachines", "samconfig.toml"):
-            link = source / name
-            if not link.exists():
-                link.symlink_to(ROOT / name)
-        shutil.rmtree(source / "config", ignore_errors=True)
-        shutil.copytree(config, source / "config")
-    target = folder / "build"
-    cache = ROOT / ".aws-sam" / "cache"
-    _sam(
-        document,
-        "build",
-        "-t",
-        str(source / "template.yaml"),
-        "-b",
-        str(target),
-        "--cached",
-        "--cache-dir",
-        str(cache),
-        *_parameters(document, {}),
-    )
+def build() -> Path:
+    """`sam build` of the project, cached; the built template. The same for every world: only parameters tell them apart."""
+    target = ROOT / ".aws-sam" / "build"
+    arguments = ["build", "-t", str(ROOT / "template.yaml"), "-b", str(target), "--cached", "--cache-dir", str(ROOT / ".aws-sam" / "cache")]
+    _sam({}, ROOT / ".aws-sam" / "build.log", *arguments, "--parameter-overrides", f"Runtime={runtime()}")
     return target / "template.yaml"
 
 
+def with_config(template: Path, config: Path) -> Path:
+    """The built template with another configuration folder: what a user's next `sam build` after an edit of `config/` gives."""
+    own = f"ContentUri: {os.path.relpath(ROOT / 'config', template.parent)}"
+    text = template.read_text()
+    if own not in text:
+        raise DeployError(f"{template} has no layer from {own!r}")
+    changed = template.with_name(f"template-{os.getpid()}.yaml")
+    changed.write_text(text.replace(own, f"ContentUri: {config.resolve()}"))
+    return changed
+
+
 def deploy(world: Any, *, config: Path | None = None, stack: str = STACK, built: Path | None = None, **parameters: str) -> dict[str, str]:
-    """Build and deploy; gives the functions read access to the clusters; the stack's outputs. Keyword arguments are template parameters."""
+    """Deploy what was built, with the folder `config` in place of the project's where given, and give the functions read access to the clusters.
+
+    Keyword arguments are template parameters. Returns the stack's outputs.
+    """
     document = read_world(world)
-    template = built or build(document, config)
+    template = built or ROOT / ".aws-sam" / "build" / "template.yaml"
+    if not template.exists():
+        template = build()
+    if config is not None:
+        template = with_config(template, config)
     _sam(
-        document,
+        environment(document),
+        Path(document["dir"]) / "logs" / "sam.log",
         "deploy",
         "-t",
         str(template),
@@ -105,11 +100,12 @@ def _parameters(document: dict[str, Any], given: dict[str, str]) -> list[str]:
     return ["--parameter-overrides", *(f"{key}={value}" for key, value in values.items())]
 
 
-def _sam(document: dict[str, Any], *arguments: str) -> None:
+def _sam(variables: dict[str, str], log: Path, *arguments: str) -> None:
     bin_folder = Path(sys.executable).parent
     env = {
         **os.environ,
-        **environment(document),
+        "AWS_DEFAULT_REGION": "us-east-1",
+        **variables,
         "PATH": f"{bin_folder}{os.pathsep}{os.environ.get('PATH', '')}",
         "SAM_CLI_TELEMETRY": "0",
         "CROSSMESH_PYTHON": sys.executable,
@@ -117,9 +113,12 @@ def _sam(document: dict[str, Any], *arguments: str) -> None:
     done = subprocess.run(
         [str(bin_folder / "sam"), *arguments], env=env, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
     )
-    log = Path(document["dir"]) / "logs" / "sam.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("a") as file:
         file.write(f"$ sam {' '.join(arguments)}\n{done.stdout}\n")
     if done.returncode:
         raise DeployError(f"sam {arguments[0]} failed:\n{done.stdout[-3000:]}")
+
+
+if __name__ == "__main__":
+    build()

@@ -13,6 +13,8 @@ from typing import Any
 from ministack.core import iam_evaluator
 from ministack.services import eventbridge, iam, sts
 
+from world.aws.roles import Roles
+
 Document = dict[str, Any]
 log = logging.getLogger(__name__)
 
@@ -31,6 +33,8 @@ class Control:
     def __init__(self, account: str, region: str) -> None:
         self.account, self.region = account, region
         self._emitting = threading.Lock()
+        self.roles = Roles(account, region)
+        self.roles.install()
 
     def identity(self, request: Document) -> Document:
         """Whose a key is, with its secret for checking signatures. Built-in root keys are nobody's: their signatures would go unchecked."""
@@ -105,6 +109,10 @@ class Control:
         answer = json.loads(body)
         return {"status": status, "event_id": answer.get("Entries", [{}])[0].get("EventId"), "failed": answer.get("FailedEntryCount", 0)}
 
+    def denials(self, _: Document) -> Document:
+        """What state machines, rules and schedules were not allowed, latest last."""
+        return {"denials": list(self.roles.denials)}
+
     def health(self, _: Document) -> Document:
         """Whether it serves."""
         return {"ok": True, "sessions": len(sts._sessions)}
@@ -115,6 +123,7 @@ def start_control(world: Document) -> ThreadingHTTPServer:
     control = Control(world["account"], world["region"])
     routes: dict[tuple[str, str], Callable[[Document], Document]] = {
         ("GET", "/_world/health"): control.health,
+        ("GET", "/_world/denials"): control.denials,
         ("POST", "/_world/identity"): control.identity,
         ("POST", "/_world/authorise"): control.authorise,
         ("POST", "/_world/emit"): control.emit,

@@ -57,7 +57,9 @@ class Identities:
     async def authorise(self, identity: Identity, needs: Sequence[Need]) -> None:
         """Raises AccessDeniedException for the first need that is not met."""
         now = time.monotonic()
-        keys = [(identity.access_key_id, identity.session_token, need.action, need.resource, str(sorted(need.context.items()))) for need in needs]
+        keys = [
+            (identity.access_key_id, identity.session_token, need.action, need.resource, str(sorted(need.context.items()))) for need in needs
+        ]
         held = {key: self._verdicts[key] for key in keys if key in self._verdicts}
         stale = [place for place, key in enumerate(keys) if now - held.get(key, (-1e9,))[0] > REMEMBERED_S]
         if stale:

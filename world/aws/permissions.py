@@ -14,8 +14,20 @@ from world.aws.models.errors import AwsError
 
 Document = dict[str, Any]
 _BY_SERVICE = frozenset(
-    """DeleteService DeleteServiceAttributes DeregisterInstance GetInstance GetInstancesHealthStatus GetService GetServiceAttributes
-    ListInstances RegisterInstance UpdateInstanceCustomHealthStatus UpdateService UpdateServiceAttributes""".split()
+    [
+        "DeleteService",
+        "DeleteServiceAttributes",
+        "DeregisterInstance",
+        "GetInstance",
+        "GetInstancesHealthStatus",
+        "GetService",
+        "GetServiceAttributes",
+        "ListInstances",
+        "RegisterInstance",
+        "UpdateInstanceCustomHealthStatus",
+        "UpdateService",
+        "UpdateServiceAttributes",
+    ]
 )
 _HEALTH = {
     "RegisterInstance": ("GetHealthCheck", "CreateHealthCheck", "UpdateHealthCheck"),
@@ -121,4 +133,6 @@ def eks_needs(model: Eks, operation: str, request: Document) -> list[Need]:
 
 def denied(principal: str, need: Need, reason: str) -> AwsError:
     """As AWS words it."""
-    return AwsError("AccessDeniedException", f"User: {principal} is not authorized to perform: {need.action} on resource: {need.resource} {reason}")
+    return AwsError(
+        "AccessDeniedException", f"User: {principal} is not authorized to perform: {need.action} on resource: {need.resource} {reason}"
+    )

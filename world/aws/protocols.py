@@ -6,7 +6,7 @@ Three protocols: json (Cloud Map), rest-json (App Mesh, EKS, X-Ray) and query (c
 import json
 import re
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 from xml.sax.saxutils import escape
@@ -26,8 +26,18 @@ INVALID = {
     "xray": "InvalidRequestException",
 }
 FORBIDDEN = frozenset(
-    """AccessDeniedException AccessDenied InvalidSignatureException SignatureDoesNotMatch UnrecognizedClientException
-    InvalidClientTokenId ExpiredTokenException ExpiredToken MissingAuthenticationTokenException MissingAuthenticationToken""".split()
+    [
+        "AccessDeniedException",
+        "AccessDenied",
+        "InvalidSignatureException",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+        "InvalidClientTokenId",
+        "ExpiredTokenException",
+        "ExpiredToken",
+        "MissingAuthenticationTokenException",
+        "MissingAuthenticationToken",
+    ]
 )
 
 
@@ -69,7 +79,7 @@ class Protocol:
             operation, raw = self._parse_form(request)
         return operation, self.check(operation, raw)
 
-    @lru_cache(maxsize=None)  # noqa: B019 - lives as long as the process
+    @cache  # noqa: B019 - lives as long as the process
     def _checker(self, operation: str) -> Check | None:
         shape = self.operation(operation).input_shape
         return checker(shape) if shape else None
@@ -82,7 +92,7 @@ class Protocol:
             raise AwsError(INVALID[self.name], "; ".join(problem.removeprefix(".") for problem in problems))
         return checked
 
-    @lru_cache(maxsize=None)  # noqa: B019 - lives as long as the process
+    @cache  # noqa: B019 - lives as long as the process
     def operation(self, name: str) -> OperationModel:
         """The operation's model. Raises AwsError for one that the service does not have."""
         if name not in self.model.operation_names:
@@ -105,13 +115,16 @@ class Protocol:
             routes.setdefault(http["method"], []).append((path.count("{"), re.compile(f"^{pattern}/?$"), name))
         return {method: [(pattern, name) for _, pattern, name in sorted(found, key=lambda r: r[0])] for method, found in routes.items()}
 
-    def _parse_rest(self, request: HttpRequest) -> tuple[str, Document]:
+    def _route(self, request: HttpRequest) -> tuple[str, dict[str, str]]:
+        """The operation at a path, and what the path names."""
         for pattern, operation in self._routes.get(request.method, ()):
             match = pattern.match(request.path)
             if match:
-                break
-        else:
-            raise AwsError("UnknownOperationException", f"{self.name} has no operation at {request.method} {request.path}.")
+                return operation, match.groupdict()
+        raise AwsError("UnknownOperationException", f"{self.name} has no operation at {request.method} {request.path}.")
+
+    def _parse_rest(self, request: HttpRequest) -> tuple[str, Document]:
+        operation, path = self._route(request)
         shape = self.operation(operation).input_shape
         if shape is None:
             return operation, {}
@@ -121,7 +134,7 @@ class Protocol:
         raw: Document = {member_name(shape.members[payload], payload): body} if payload else dict(body)
         for name, member in shape.members.items():
             wire, place = member_name(member, name), member.serialization.get("location")
-            given = {"uri": match.groupdict().get(wire), "querystring": query.get(wire), "header": request.headers.get(wire.lower())}.get(place)
+            given = {"uri": path.get(wire), "querystring": query.get(wire), "header": request.headers.get(wire.lower())}.get(place)
             if given is not None:
                 raw[wire] = _typed(member, unquote(given) if place == "uri" else given)
         return operation, raw

@@ -153,6 +153,7 @@ class WorldControl:
             web.post("/_world/load-balancers", self.put_balancers),
             web.delete("/_world/load-balancers/{name}", self.remove_balancer),
             web.post("/_world/network", self.put_network),
+            web.delete("/_world/verdicts", self.forget_verdicts),
         ]
 
     async def health(self, _: web.Request) -> web.Response:
@@ -232,6 +233,11 @@ class WorldControl:
         """Forget one."""
         self.services.elb.remove(request.match_info["name"])
         return await self.show_balancers(request)
+
+    async def forget_verdicts(self, _: web.Request) -> web.Response:
+        """Ask anew who callers are and what they may (otherwise remembered for seconds)."""
+        self.server.identities.forget()
+        return web.json_response({})
 
     async def put_network(self, request: web.Request) -> web.Response:
         """{"vpc_id", "groups": {name: id}}: what DescribeCluster answers; told by the seed."""

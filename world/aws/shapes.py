@@ -98,17 +98,17 @@ def _pattern(text: str | None) -> re.Pattern[str] | None:
     if not text:
         return None
     try:
-        return re.compile(text if text.startswith("^") or text.startswith("(") else f"^(?:{text})$")
+        return re.compile(text if text.startswith(("^", "(")) else f"^(?:{text})$")
     except re.error:
         return None
 
 
-def _timestamp(shape: Shape) -> Check:
+def _timestamp(_: Shape) -> Check:
     def check(value: Any, where: str, problems: list[str]) -> Any:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return float(value)
         try:
-            return datetime.fromisoformat(str(value).replace("Z", "+00:00")).timestamp()
+            return datetime.fromisoformat(str(value)).timestamp()
         except ValueError:
             problems.append(f"{where}: '{value}' is no time")
             return 0.0

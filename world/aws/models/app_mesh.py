@@ -18,11 +18,16 @@ from world.aws.models.throttle import Throttle
 TAGS_MOST = 50
 TOKENS_KEPT = 10_000
 VERBS = ("Create", "Describe", "Update", "Delete", "List")
-OPERATIONS = tuple(
-    f"{verb}{'Meshes' if kind.name == 'mesh' else kind.title + 's'}" if verb == "List" else f"{verb}{kind.title}"
-    for kind in KINDS.values()
-    for verb in VERBS
-) + ("TagResource", "UntagResource", "ListTagsForResource")
+OPERATIONS = (
+    *tuple(
+        f"{verb}{'Meshes' if kind.name == 'mesh' else kind.title + 's'}" if verb == "List" else f"{verb}{kind.title}"
+        for kind in KINDS.values()
+        for verb in VERBS
+    ),
+    "TagResource",
+    "UntagResource",
+    "ListTagsForResource",
+)
 
 
 @dataclass(slots=True)
@@ -108,7 +113,14 @@ class AppMesh:
         self._check(key, spec)
         self._places += 1
         resource = Resource(
-            key=key, arn=self._arn(key), uid=self._uid(), spec=copy.deepcopy(spec), created=self.now, updated=self.now, place=self._places, tags=tags
+            key=key,
+            arn=self._arn(key),
+            uid=self._uid(),
+            spec=copy.deepcopy(spec),
+            created=self.now,
+            updated=self.now,
+            place=self._places,
+            tags=tags,
         )
         self._resources[key] = siblings[key[-1]] = self._arns[resource.arn] = resource
         self._use(key, spec)
@@ -147,7 +159,9 @@ class AppMesh:
     def _list(self, kind: Kind, request: Document) -> Document:
         if kind.parent:
             self._check_owner(request)
-            parent = ("mesh", request["meshName"]) if kind.parent == "mesh" else (kind.parent, request["meshName"], request[f"{kind.parent}Name"])
+            parent = (
+                ("mesh", request["meshName"]) if kind.parent == "mesh" else (kind.parent, request["meshName"], request[f"{kind.parent}Name"])
+            )
             resources = self._get(parent).children.get(kind.name, {})
         else:
             resources = self._meshes

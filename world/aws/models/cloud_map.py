@@ -14,12 +14,37 @@ from world.aws.models.cloud_map_records import CloudMapSettings, Document, Opera
 from world.aws.models.errors import AwsError
 from world.aws.models.throttle import Throttle
 
-OPERATIONS = tuple(
-    """CreateHttpNamespace CreatePrivateDnsNamespace CreatePublicDnsNamespace CreateService DeleteNamespace DeleteService
-    DeleteServiceAttributes DeregisterInstance DiscoverInstances DiscoverInstancesRevision GetInstance GetInstancesHealthStatus
-    GetNamespace GetOperation GetService GetServiceAttributes ListInstances ListNamespaces ListOperations ListServices
-    ListTagsForResource RegisterInstance TagResource UntagResource UpdateHttpNamespace UpdateInstanceCustomHealthStatus
-    UpdatePrivateDnsNamespace UpdatePublicDnsNamespace UpdateService UpdateServiceAttributes""".split()
+OPERATIONS = (
+    "CreateHttpNamespace",
+    "CreatePrivateDnsNamespace",
+    "CreatePublicDnsNamespace",
+    "CreateService",
+    "DeleteNamespace",
+    "DeleteService",
+    "DeleteServiceAttributes",
+    "DeregisterInstance",
+    "DiscoverInstances",
+    "DiscoverInstancesRevision",
+    "GetInstance",
+    "GetInstancesHealthStatus",
+    "GetNamespace",
+    "GetOperation",
+    "GetService",
+    "GetServiceAttributes",
+    "ListInstances",
+    "ListNamespaces",
+    "ListOperations",
+    "ListServices",
+    "ListTagsForResource",
+    "RegisterInstance",
+    "TagResource",
+    "UntagResource",
+    "UpdateHttpNamespace",
+    "UpdateInstanceCustomHealthStatus",
+    "UpdatePrivateDnsNamespace",
+    "UpdatePublicDnsNamespace",
+    "UpdateService",
+    "UpdateServiceAttributes",
 )
 
 

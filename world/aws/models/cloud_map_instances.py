@@ -7,6 +7,7 @@ from world.aws.models.cloud_map_state import OPERATIONS_KEPT
 from world.aws.models.errors import AwsError
 
 DISCOVERED_BY_DEFAULT = 100
+DISCOVERED_MOST = 1000
 
 
 class Instances(Services):
@@ -117,10 +118,8 @@ class Instances(Services):
     def get_instances_health_status(self, request: Document) -> Document:
         """Health by instance, 100 a page at most."""
         service = self.service(request["ServiceId"])
-        if request.get("Instances"):
-            chosen = [self._instance(service, ident) for ident in request["Instances"]]
-        else:
-            chosen = list(service.instances.values())
+        asked = request.get("Instances")
+        chosen = [self._instance(service, ident) for ident in asked] if asked else list(service.instances.values())
         document = self.listed(chosen, request, lambda instance: {"id": instance.id, "status": instance.status(self.now)}, "Status")
         document["Status"] = {entry["id"]: entry["status"] for entry in document["Status"]}
         return document
@@ -150,13 +149,16 @@ class Instances(Services):
 
     def discover_instances(self, request: Document) -> Document:
         """Instances by name, in no order, cut without notice at MaxResults (100 by default)."""
+        most = request.get("MaxResults", DISCOVERED_BY_DEFAULT)
+        if not 1 <= most <= DISCOVERED_MOST:
+            raise AwsError("InvalidInput", f"MaxResults is 1 to {DISCOVERED_MOST}.")
         name, service = self._named(request)
         wanted = (request.get("QueryParameters") or {}).items()
         found = [instance for instance in service.discovered.values() if wanted <= instance.attributes.items()]
         found = self._by_health(service, found, request.get("HealthStatus", "ALL"))
         preferred = (request.get("OptionalParameters") or {}).items()
         found = [instance for instance in found if preferred <= instance.attributes.items()] or found
-        chosen = self.rng.sample(found, min(len(found), request.get("MaxResults", DISCOVERED_BY_DEFAULT)))
+        chosen = self.rng.sample(found, min(len(found), most))
         return {
             "InstancesRevision": service.discovered_revision,
             "Instances": [

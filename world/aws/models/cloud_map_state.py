@@ -105,12 +105,13 @@ class CloudMapState:
         """Bring about what an operation is for; implemented where the operations are."""
         raise NotImplementedError
 
-    def listed(
-        self, items: list[Any], request: Document, shown: Callable[[Any], Document], name: str, most: int = 100
-    ) -> Document:
+    def listed(self, items: list[Any], request: Document, shown: Callable[[Any], Document], name: str, most: int = 100) -> Document:
         """One page of `items` (in order of their places) under `name`."""
+        wanted = request.get("MaxResults", most)
+        if not 1 <= wanted <= most:
+            raise AwsError("InvalidInput", f"MaxResults is 1 to {most}.")
         try:
-            chosen, token = page(items, [item.place for item in items], request.get("NextToken"), min(request.get("MaxResults", most), most))
+            chosen, token = page(items, [item.place for item in items], request.get("NextToken"), wanted)
         except BadTokenError as error:
             raise AwsError("InvalidInput", "The NextToken is not one that a list gave.") from error
         document: Document = {name: [shown(item) for item in chosen]}

@@ -135,11 +135,12 @@ class Eks:
         if principal in cluster.entries:
             raise AwsError("ResourceInUseException", f"{principal} has an access entry.", clusterName=cluster.name)
         kind, _, name = principal.rpartition(":")[2].partition("/")
+        path = f"access-entry/{cluster.name}/{kind}/{self.account}/{name}/{self.rng.getrandbits(64):016x}"
         entry = {
             "clusterName": cluster.name,
             "principalArn": principal,
             "kubernetesGroups": request.get("kubernetesGroups", []),
-            "accessEntryArn": f"arn:aws:eks:{self.region}:{self.account}:access-entry/{cluster.name}/{kind}/{self.account}/{name}/{self.rng.getrandbits(64):016x}",
+            "accessEntryArn": f"arn:aws:eks:{self.region}:{self.account}:{path}",
             "createdAt": self.clock(),
             "modifiedAt": self.clock(),
             "tags": request.get("tags", {}),

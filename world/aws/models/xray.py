@@ -183,7 +183,9 @@ def _node(segment: Document) -> tuple[str, str]:
 
 def _count(found: dict[Any, Document], key: Any, segment: Document) -> Document:
     start, end = segment["start_time"], segment.get("end_time", segment["start_time"])
-    entry = found.setdefault(key, {"start": start, "end": end, "total": 0, "ok": 0, "error": 0, "fault": 0, "throttle": 0, "time": 0.0, "root": False})
+    entry = found.setdefault(
+        key, {"start": start, "end": end, "total": 0, "ok": 0, "error": 0, "fault": 0, "throttle": 0, "time": 0.0, "root": False}
+    )
     entry["start"], entry["end"] = min(entry["start"], start), max(entry["end"], end)
     entry["total"] += 1
     entry["time"] += max(0.0, end - start)

@@ -28,7 +28,12 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True, order=True):
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
-    """One manifest of a kind crossmesh reads. `spec` is the raw JSON value (for Namespace: empty); `origins` names every file it stood in."""
+    """One manifest of a kind crossmesh reads.
+
+    `spec` is the JSON value as the schema leaves it: no nulls, no unknown or mistyped members (for Namespace: empty). `mesh` is the mesh that a
+    converted v1beta1 document names; v1beta2 leaves it to the labels of the Namespace. `live`: it came out of a cluster, whose webhook has
+    written `meshRef` into it. `broken`: it has mistakes, already reported; others may refer to it, but nothing more is said about it.
+    """
 
     api_version: str
     kind: str
@@ -39,3 +44,24 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     spec: dict[str, Any] = {}
     place: Place
     lines: dict[str, int] = {}  # dotted field -> line, for findings about parts of the spec
+    mesh: str = ""
+    live: bool = False
+    broken: bool = False
+
+    @property
+    def key(self) -> str:
+        """`namespace/name`, or the bare name of what no namespace holds."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+    @property
+    def legacy(self) -> bool:
+        """Whether it was written as v1beta1."""
+        return self.api_version.endswith("/v1beta1")
+
+    def at(self, field: str) -> Place:
+        """Where `field` stands, or the nearest thing around it that has a line."""
+        around = field
+        while around and around not in self.lines:
+            around = around[: max(around.rfind("."), around.rfind("["), 0)]
+        line = self.lines[around] if around else self.place.line
+        return Place(file=self.place.file, line=line, document=self.place.document, field=field)

@@ -1,5 +1,5 @@
 """From files to documents: read with positions, checked, so that every mistake is told with file, line, document, field and cure."""
 
-from crossmesh.manifests.reader import Loaded, load
+from crossmesh.manifests.documents import Loaded, load
 
 __all__ = ["Loaded", "load"]

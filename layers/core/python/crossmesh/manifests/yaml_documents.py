@@ -1,0 +1,249 @@
+"""YAML as Kubernetes' toolchain reads it, with the line of every field: bytes in, plain values out.
+
+PyYAML's own constructor will not do: it reads YAML 1.1's bare `y` and `n` as text where sigs.k8s.io/yaml reads booleans, lets duplicate keys pass,
+and forgets where a value stood. It works on the parser's events, so that depth and aliases are bounded before anything is built, and each
+`---` part for itself, so that one broken document hides no mistake of the next.
+"""
+
+import itertools
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import yaml
+
+from crossmesh.core.documents import Finding, Place
+from crossmesh.manifests.scalars import Unreadable, key_text, resolve
+
+LIMIT = 5_000_000  # bytes a file; nobody wrote more by hand
+DEPTH = 100  # levels of nesting
+ALIASED = 100_000  # values that aliases may stand for in one file: a bomb is refused, not unpacked
+_PARTS = re.compile(r"^---(?=[ \t\r\n]|$)", re.MULTILINE)
+_DIRECTIVE = re.compile(r"^%.*$", re.MULTILINE)
+
+
+class Tree(msgspec.Struct, frozen=True, kw_only=True):
+    """One YAML document: its value, where it begins, the line of each dotted field, and the text of scalars that look otherwise than they read."""
+
+    document: int
+    value: Any
+    line: int
+    lines: dict[str, int]
+    written: dict[str, str] = {}
+
+
+class _Refused(Exception):
+    def __init__(self, code: str, line: int, message: str, cure: str) -> None:
+        super().__init__(message)
+        self.code, self.line, self.message, self.cure = code, line, message, cure
+
+
+def read(file: str, data: bytes) -> tuple[list[Tree], list[Finding]]:
+    """Every document of a file that is not empty, and what was wrong with the others. Never raises."""
+    text, refused = _decode(data)
+    if refused:
+        return [], [_finding(file, 0, refused)]
+    trees: list[Tree] = []
+    findings: list[Finding] = []
+    seen = 0
+    budget = [ALIASED]
+    for part, first in _parts(text):
+        composer = _Composer(file, part, first, seen, budget)
+        trees += composer.run()
+        findings += composer.findings
+        seen = composer.document
+    return trees, findings
+
+
+def line_of(lines: dict[str, int], field: str, default: int = 1) -> int:
+    """The line of `field`, or of the nearest thing around it that has one."""
+    while field:
+        if field in lines:
+            return lines[field]
+        field = field[: max(field.rfind("."), field.rfind("["), 0)]
+    return lines.get("", default)
+
+
+def _decode(data: bytes) -> tuple[str, _Refused | None]:
+    if len(data) > LIMIT:
+        return "", _Refused("file-too-large", 1, f"found {len(data):,} bytes, allowed are {LIMIT:,}", "split the file")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        return "", _Refused("not-utf8", line, f"byte {error.start} (0x{data[error.start]:02x}) is not UTF-8", "save the file as UTF-8")
+    return (text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text), None
+
+
+def _parts(text: str) -> Iterator[tuple[str, int]]:
+    """Each part that a line `---` opens, with the number of its first line. Directives say nothing that is of use here."""
+    cuts = [0, *(match.start() for match in _PARTS.finditer(text)), len(text)]
+    line = 1
+    for start, end in itertools.pairwise(cuts):
+        part = text[start:end]
+        if part.strip():
+            yield (_DIRECTIVE.sub("", part) if not start else part), line
+        line += part.count("\n")
+
+
+def _finding(file: str, document: int, refused: _Refused) -> Finding:
+    place = Place(file=file, line=refused.line, document=document)
+    return Finding(level="error", code=refused.code, place=place, message=refused.message, cure=refused.cure)
+
+
+class _Composer:
+    """Plain values from the parser's events, for one part of a file."""
+
+    def __init__(self, file: str, text: str, first: int, document: int, budget: list[int]) -> None:
+        self.file, self.text, self.first, self.document, self.budget = file, text, first, document, budget
+        self.findings: list[Finding] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        self.lines: dict[str, int] = {}
+        self.written: dict[str, str] = {}
+        self.anchors: dict[str, tuple[Any, int]] = {}
+        self.count = 0
+
+    def run(self) -> list[Tree]:
+        """The documents of the part; a mistake of syntax ends it."""
+        trees: list[Tree] = []
+        try:
+            self.events = _parser(self.text)
+            while (event := self._next()) is not None:
+                if isinstance(event, yaml.DocumentStartEvent):
+                    self._begin()
+                    root = self._next()
+                    value = self._value(root, "", 0)
+                    if value is not None:
+                        trees.append(Tree(document=self.document, value=value, line=self._line(root), lines=self.lines, written=self.written))
+                        self.document += 1
+        except yaml.YAMLError as error:
+            self.findings.append(_finding(self.file, self.document, self._syntax(error)))
+            self.document += 1
+        except _Refused as refused:
+            self.findings.append(_finding(self.file, self.document, refused))
+            self.document += 1
+        return trees
+
+    def _next(self) -> Any:
+        return self.events.get_event()
+
+    def _line(self, event: Any) -> int:
+        return int(event.start_mark.line) + self.first
+
+    def _value(self, event: Any, field: str, depth: int) -> Any:
+        if not field:
+            self.lines[""] = self._line(event)
+        if isinstance(event, yaml.ScalarEvent):
+            value = self._scalar(event, field)
+        elif isinstance(event, yaml.AliasEvent):
+            return self._alias(event)
+        elif depth >= DEPTH:
+            raise _Refused("too-deep", self._line(event), f"found more than {DEPTH} levels of nesting", "no manifest nests so deep")
+        else:
+            before = self.count
+            build = self._mapping if isinstance(event, yaml.MappingStartEvent) else self._sequence
+            value = build(field, depth)
+            self._remember(event, value, self.count - before + 1)
+            return value
+        self._remember(event, value, 1)
+        return value
+
+    def _remember(self, event: Any, value: Any, size: int) -> None:
+        self.count += 1
+        if event.anchor:
+            self.anchors[event.anchor] = (value, size)
+
+    def _alias(self, event: Any) -> Any:
+        if event.anchor not in self.anchors:
+            raise _Refused("not-yaml", self._line(event), f"no anchor &{event.anchor} stands before this alias", "define it first")
+        value, size = self.anchors[event.anchor]
+        self.count += size
+        self.budget[0] -= size
+        if self.budget[0] < 0:
+            raise _Refused("alias-bomb", self._line(event), f"aliases stand for more than {ALIASED:,} values", "write the values out")
+        return value
+
+    def _sequence(self, field: str, depth: int) -> list[Any]:
+        found: list[Any] = []
+        while not isinstance(event := self._next(), yaml.SequenceEndEvent):
+            here = f"{field}[{len(found)}]"
+            self.lines[here] = self._line(event)
+            found.append(self._value(event, here, depth + 1))
+        return found
+
+    def _mapping(self, field: str, depth: int) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        merged: dict[str, Any] = {}
+        while not isinstance(event := self._next(), yaml.MappingEndEvent):
+            key, line = self._key(event, field), self._line(event)
+            here = f"{field}.{key}" if field else key
+            if key == "<<" and event.style in ("", None):
+                self._merge(merged, self._value(self._next(), here, depth + 1), line)
+                continue
+            if key in found:
+                message = f"{key} stands here twice (first on line {self.lines[here]})"
+                self._error("duplicate-key", line, here, message, "keep one of them")
+            self.lines[here] = line
+            found[key] = self._value(self._next(), here, depth + 1)
+        return {**merged, **found} if merged else found
+
+    def _key(self, event: Any, field: str) -> str:
+        if not isinstance(event, yaml.ScalarEvent):
+            raise _Refused("bad-key", self._line(event), "a key here is not text", "keys are single words")
+        plain = event.style in ("", None) and event.tag in (None, "")
+        try:
+            key, surprising = key_text(event.value, plain=plain)
+        except Unreadable as error:
+            raise _Refused("bad-key", self._line(event), str(error), "quote the key if it is text") from None
+        if surprising:
+            here = f"{field}.{key}" if field else key
+            self._error("surprising-key", self._line(event), here, f"the key {event.value} reads as {key}", "quote it if it is text", "warning")
+        return key
+
+    def _merge(self, merged: dict[str, Any], value: Any, line: int) -> None:
+        for item in value if isinstance(value, list) else [value]:
+            if not isinstance(item, dict):
+                raise _Refused("not-yaml", line, "`<<` merges something that is not an object", "merge an alias of an object")
+            for key, part in item.items():
+                merged.setdefault(key, part)
+
+    def _scalar(self, event: Any, field: str) -> Any:
+        try:
+            value = resolve(event.value, plain=event.style in ("", None), tag=event.tag)
+        except Unreadable as error:
+            self._error("bad-value", self._line(event), field, str(error), "quote it if it is text")
+            return None
+        if value is not None and not isinstance(value, str) and str(value) != event.value:
+            self.written[field] = event.value
+        return value
+
+    def _error(self, code: str, line: int, field: str, message: str, cure: str, level: Any = "error") -> None:
+        place = Place(file=self.file, line=line, document=self.document, field=field)
+        self.findings.append(Finding(level=level, code=code, place=place, message=message, cure=cure))
+
+    def _syntax(self, error: yaml.YAMLError) -> _Refused:
+        mark = getattr(error, "problem_mark", None)
+        if mark is None:
+            position = int(getattr(error, "position", 0) or 0)
+            line = self.text.encode()[:position].count(b"\n") + self.first
+            return _Refused("not-yaml", line, f"not YAML: {getattr(error, 'reason', '') or error}", "remove the character")
+        source = self.text.splitlines()
+        row = source[mark.line] if mark.line < len(source) else ""
+        if "\t" in row[: len(row) - len(row.lstrip())]:
+            return _Refused(
+                "not-yaml", mark.line + self.first, "a tab indents this line; YAML indents with spaces", "replace the tab by spaces"
+            )
+        context = f" {error.context}" if getattr(error, "context", None) else ""
+        return _Refused("not-yaml", mark.line + self.first, f"not YAML: {getattr(error, 'problem', '')}{context}", "correct the syntax")
+
+
+def _parser(text: str) -> Any:
+    """libyaml's parser where PyYAML was built with it, else PyYAML's own: the same events, slower."""
+    if yaml.__with_libyaml__:
+        from yaml.cyaml import CParser
+
+        return CParser(text)
+    return yaml.SafeLoader(text)

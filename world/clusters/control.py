@@ -1,0 +1,132 @@
+"""Each cluster's control server, plain HTTP on loopback: faults, darkness, what pods there are, and hurting single pods."""
+
+import json
+import re
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from world.clusters.controllers import Controllers, _key
+from world.clusters.faults import Faults
+from world.clusters.objects import ApiError
+from world.clusters.store import Store
+
+
+class Control:
+    """What the control server can do to one cluster."""
+
+    def __init__(self, cluster: str, store: Store, faults: Faults, controllers: Controllers, runtime: Any) -> None:
+        self.cluster, self.store, self.faults, self.controllers, self.runtime = cluster, store, faults, controllers, runtime
+
+    def get(self, path: str) -> Any:
+        """Read."""
+        if path == "/_world/health":
+            return {"ok": True}
+        if path == "/_world/pods":
+            return [self._pod(pod) for pod in self.store.all("", "pods")]
+        if path == "/_world/services":
+            return [self._service(service) for service in self.store.all("", "services")]
+        if path == "/_world/faults":
+            return self.faults.rules
+        raise KeyError(path)
+
+    def post(self, path: str, data: bytes) -> Any:
+        """Change."""
+        body = json.loads(data) if data else {}
+        if path == "/_world/faults":
+            self.faults.set(data)
+        elif path == "/_world/dark":
+            self.faults.dark = bool(body.get("on", True))
+        elif path == "/_world/compact":
+            self.store.compact()
+        elif path == "/_world/identity":
+            self._new_identity()
+        elif found := re.fullmatch(r"/_world/pods/([^/]+)/([^/]+)/(kill|sick|behave)", path):
+            return self._hurt(self.store.get(("", "pods", found[1], found[2])), found[3], body)
+        else:
+            raise KeyError(path)
+        return {"ok": True}
+
+    def _hurt(self, pod: dict[str, Any], how: str, body: dict[str, Any]) -> Any:
+        uid = pod["metadata"]["uid"]
+        if how == "kill":
+            self.runtime.kill(uid)
+            if body.get("notice"):
+                self.controllers.ready(_key(pod), uid, on=False)
+        elif how == "sick":
+            self.controllers.ready(_key(pod), uid, on=not body.get("on", True))
+        else:
+            self.runtime.behave(uid, body)
+        return {"ok": True, "uid": uid}
+
+    def _new_identity(self) -> None:
+        key = ("", "namespaces", "", "kube-system")
+        with self.store.changed:
+            self.store.delete(key, 0)
+            self.store.create(key, {"metadata": {"name": "kube-system"}})
+
+    def _pod(self, pod: dict[str, Any]) -> dict[str, Any]:
+        meta, status = pod["metadata"], pod.get("status") or {}
+        states = {c["type"]: c["status"] for c in status.get("conditions") or ()}
+        return {
+            "cluster": self.cluster,
+            "namespace": meta["namespace"],
+            "name": meta["name"],
+            "uid": meta["uid"],
+            "ip": status.get("podIP", ""),
+            "image": pod["spec"]["containers"][0].get("image", ""),
+            "ready": states.get("Ready") == "True",
+            "terminating": "deletionTimestamp" in meta,
+            "sidecar": self.runtime.has_sidecar(pod),
+            "labels": meta.get("labels") or {},
+        }
+
+    def _service(self, service: dict[str, Any]) -> dict[str, Any]:
+        ingress = ((service.get("status") or {}).get("loadBalancer") or {}).get("ingress") or []
+        return {
+            "cluster": self.cluster,
+            "namespace": service["metadata"]["namespace"],
+            "name": service["metadata"]["name"],
+            "hostname": ingress[0].get("hostname", "") if ingress else "",
+            "selector": service["spec"].get("selector") or {},
+            "ports": [{"port": p["port"], "targetPort": p.get("targetPort", p["port"])} for p in service["spec"].get("ports") or ()],
+        }
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    control: Control
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing."""
+
+    def _answer(self) -> None:
+        data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        try:
+            if self.command == "DELETE":
+                self.control.faults.clear()
+                code, body = 200, {"ok": True}
+            else:
+                code, body = 200, self.control.get(self.path) if self.command == "GET" else self.control.post(self.path, data)
+        except (KeyError, ApiError) as error:
+            code, body = 404, {"error": str(error)}
+        except ValueError as error:
+            code, body = 400, {"error": str(error)}
+        out = json.dumps(body).encode()
+        self.send_response_only(code)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(out)))
+        self.end_headers()
+        self.wfile.write(out)
+
+    do_GET = do_POST = do_DELETE = _answer  # noqa: N815
+
+
+class ControlServer(ThreadingHTTPServer):
+    """Plain HTTP on loopback."""
+
+    daemon_threads = True
+
+
+def serve(port: int, control: Control) -> ControlServer:
+    """A bound server; the caller runs it."""
+    return ControlServer(("127.0.0.1", port), type("ControlHandler", (_Handler,), {"control": control}))

@@ -1,0 +1,375 @@
+"""Deployments become ReplicaSets and pods, pods come to life and end, Services get load balancer names. One thread a cluster, woken by changes."""
+
+import hashlib
+import heapq
+import json
+import threading
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from world.clusters.addresses import Addresses
+from world.clusters.objects import ApiError, Object, matches
+from world.clusters.store import Store, timestamp
+
+REGION = "us-east-1"
+START_S, READY_S = 0.1, 0.2  # seconds a pod takes to start and to become ready, unless its annotations say otherwise
+
+
+class Runtime(Protocol):
+    """What runs pods."""
+
+    def start(self, cluster: str, pod: Object) -> None:
+        """Listen at the pod's address before returning."""
+
+    def stop(self, uid: str) -> None:
+        """End the process."""
+
+
+class Controllers:
+    """All controllers of one cluster."""
+
+    def __init__(self, cluster: str, store: Store, nodes: int, addresses: Addresses, runtime: Runtime) -> None:
+        self.cluster, self.store, self.addresses, self.runtime = cluster, store, addresses, runtime
+        self.due: list[tuple[float, int, Callable[[], None]]] = []
+        self.count = 0
+        self.begun: set[str] = set()
+        self.ending: set[str] = set()
+        self.ended = threading.Event()
+        for index in range(nodes):
+            zone = f"{REGION}{'abc'[index % 3]}"
+            labels = {
+                "topology.kubernetes.io/region": REGION,
+                "topology.kubernetes.io/zone": zone,
+                "kubernetes.io/hostname": f"{cluster}-node-{index + 1}",
+            }
+            ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+            key = ("", "nodes", "", f"{cluster}-node-{index + 1}")
+            store.create(key, {"metadata": {"name": key[3], "labels": labels}, "status": ready})
+
+    def run(self) -> None:
+        """Until told to end."""
+        version = -1
+        while not self.ended.is_set():
+            with self.store.changed:
+                wait = min(0.5, max(0.0, self.due[0][0] - time.monotonic())) if self.due else 0.5
+                if self.store.version == version:
+                    self.store.changed.wait(wait)
+                version = self.store.version
+            try:
+                while self.due and self.due[0][0] <= time.monotonic():
+                    heapq.heappop(self.due)[2]()
+                self.deployments()
+                self.kubelet()
+                self.services()
+            except Exception:
+                traceback.print_exc()
+
+    def after(self, seconds: float, what: Callable[[], None]) -> None:
+        """Do it later."""
+        self.count += 1
+        heapq.heappush(self.due, (time.monotonic() + seconds, self.count, what))
+
+    # --- deployments ---------------------------------------------------------------------------------------------------------------------
+
+    def deployments(self) -> None:
+        """Rolling updates with surge and unavailable, scaling, and pods for each ReplicaSet."""
+        pods = self.store.all("", "pods")
+        by_owner: dict[str, list[Object]] = {}
+        for pod in pods:
+            for owner in pod["metadata"].get("ownerReferences") or ():
+                by_owner.setdefault(owner["uid"], []).append(pod)
+        sets = self.store.all("apps", "replicasets")
+        deployments = {d["metadata"]["uid"]: d for d in self.store.all("apps", "deployments")}
+        for rs in sets:
+            owner = next((o["uid"] for o in rs["metadata"].get("ownerReferences") or ()), "")
+            if owner and owner not in deployments:
+                self._remove(("apps", "replicasets", rs["metadata"]["namespace"], rs["metadata"]["name"]))
+        for deployment in deployments.values():
+            self._roll(
+                deployment,
+                [rs for rs in sets if any(o["uid"] == deployment["metadata"]["uid"] for o in rs["metadata"].get("ownerReferences") or ())],
+                by_owner,
+            )
+        alive = {rs["metadata"]["uid"]: rs for rs in self.store.all("apps", "replicasets")}
+        for rs in alive.values():
+            self._populate(rs, by_owner.get(rs["metadata"]["uid"], []))
+        for uid, orphans in by_owner.items():
+            if uid not in alive:
+                for pod in orphans:
+                    self._remove(_key(pod))
+
+    def _roll(self, deployment: Object, sets: list[Object], by_owner: dict[str, list[Object]]) -> None:
+        spec, meta = deployment["spec"], deployment["metadata"]
+        digest = hashlib.sha256(json.dumps(spec["template"], sort_keys=True).encode()).hexdigest()[:10]
+        wanted = spec.get("replicas", 1)
+        rolling = (spec.get("strategy") or {}).get("rollingUpdate") or {}
+        surge, unavailable = (
+            _amount(rolling.get("maxSurge", "25%"), wanted, up=True),
+            _amount(rolling.get("maxUnavailable", "25%"), wanted, up=False),
+        )
+        if surge == 0 and unavailable == 0:
+            unavailable = 1
+        current = next((rs for rs in sets if rs["metadata"]["labels"].get("pod-template-hash") == digest), None)
+        if current is None:
+            template = json.loads(json.dumps(spec["template"]))
+            labels = template.setdefault("metadata", {}).setdefault("labels", {})
+            labels["pod-template-hash"] = digest
+            body = {
+                "metadata": {
+                    "name": f"{meta['name']}-{digest}",
+                    "labels": labels,
+                    "ownerReferences": [
+                        {"kind": "Deployment", "apiVersion": "apps/v1", "name": meta["name"], "uid": meta["uid"], "controller": True}
+                    ],
+                },
+                "spec": {"replicas": 0, "selector": spec["selector"], "template": template},
+            }
+            try:
+                current = self.store.create(("apps", "replicasets", meta["namespace"], ""), body)
+            except ApiError:
+                return
+            sets = [*sets, current]
+        others = [rs for rs in sets if rs["metadata"]["uid"] != current["metadata"]["uid"]]
+        total = sum(rs["spec"]["replicas"] for rs in sets)
+        here = current["spec"]["replicas"]
+        target = wanted if not any(rs["spec"]["replicas"] for rs in others) else min(wanted, here + max(0, wanted + surge - total))
+        if target != here:
+            self._resize(current, target)
+        available = sum(
+            1 for rs in sets for pod in by_owner.get(rs["metadata"]["uid"], ()) if _ready(pod) and "deletionTimestamp" not in pod["metadata"]
+        )
+        room = max(0, available - (wanted - unavailable))
+        for rs in others:
+            size = rs["spec"]["replicas"]
+            live = [p for p in by_owner.get(rs["metadata"]["uid"], ()) if "deletionTimestamp" not in p["metadata"]]
+            unready = sum(1 for pod in live if not _ready(pod))
+            less = min(size, room + unready)
+            if less and len(live) <= size:
+                room -= max(0, less - unready)
+                self._resize(rs, size - less)
+            elif size == 0 and not by_owner.get(rs["metadata"]["uid"]):
+                self._remove(("apps", "replicasets", meta["namespace"], rs["metadata"]["name"]))
+        ready = sum(
+            1 for rs in sets for pod in by_owner.get(rs["metadata"]["uid"], ()) if _ready(pod) and "deletionTimestamp" not in pod["metadata"]
+        )
+        status = {
+            "replicas": total,
+            "readyReplicas": ready,
+            "availableReplicas": ready,
+            "updatedReplicas": target,
+            "observedGeneration": meta.get("generation", 1),
+        }
+        self._status(("apps", "deployments", meta["namespace"], meta["name"]), status)
+
+    def _resize(self, rs: Object, replicas: int) -> None:
+        key = ("apps", "replicasets", rs["metadata"]["namespace"], rs["metadata"]["name"])
+        self.store.update(
+            key, lambda old: {**old, "metadata": {**old["metadata"], "resourceVersion": ""}, "spec": {**old["spec"], "replicas": replicas}}
+        )
+
+    def _populate(self, rs: Object, pods: list[Object]) -> None:
+        live = [pod for pod in pods if "deletionTimestamp" not in pod["metadata"] and pod["status"].get("phase") not in ("Failed", "Succeeded")]
+        meta = rs["metadata"]
+        for _ in range(rs["spec"]["replicas"] - len(live)):
+            template = json.loads(json.dumps(rs["spec"]["template"]))
+            owner = {"kind": "ReplicaSet", "apiVersion": "apps/v1", "name": meta["name"], "uid": meta["uid"], "controller": True}
+            about = {**template.get("metadata", {}), "generateName": f"{meta['name']}-", "ownerReferences": [owner]}
+            try:
+                self.store.create(("", "pods", meta["namespace"], ""), {"metadata": about, "spec": template["spec"]})
+            except ApiError:
+                return
+        surplus = len(live) - rs["spec"]["replicas"]
+        for pod in sorted(live, key=lambda p: (_ready(p), p["metadata"]["creationTimestamp"], p["metadata"]["name"]))[: max(0, surplus)]:
+            self._remove(_key(pod))
+
+    # --- pods ----------------------------------------------------------------------------------------------------------------------------
+
+    def kubelet(self) -> None:
+        """Schedule, start, make ready, end."""
+        pods = self.store.all("", "pods")
+        nodes = [node["metadata"]["name"] for node in self.store.all("", "nodes")]
+        load = Counter(pod["spec"].get("nodeName") for pod in pods)
+        there = set()
+        for pod in pods:
+            meta, uid = pod["metadata"], pod["metadata"]["uid"]
+            there.add(uid)
+            if not pod["spec"].get("nodeName"):
+                node = min(nodes, key=lambda name: (load[name], name))
+                load[node] += 1
+                self._patch(pod, lambda old, node=node: {**old, "spec": {**old["spec"], "nodeName": node}})
+            elif "deletionTimestamp" in meta and uid not in self.ending:
+                self.ending.add(uid)
+                self._end(pod)
+            elif uid not in self.begun and "deletionTimestamp" not in meta:
+                self.begun.add(uid)
+                self.after(_seconds(pod, "start-delay", START_S), lambda pod=pod: self._start(pod))
+        for uid in self.begun - there:  # forced away: grace 0
+            self.begun.discard(uid)
+            self.ending.discard(uid)
+            self.runtime.stop(uid)
+            self.addresses.free(uid)
+
+    def _start(self, pod: Object) -> None:
+        uid = pod["metadata"]["uid"]
+        try:
+            found = self.store.get(_key(pod))
+        except ApiError:
+            return
+        if found["metadata"]["uid"] != uid or "deletionTimestamp" in found["metadata"]:
+            return
+        address = self.addresses.take(self.cluster, uid)
+        running = json.loads(json.dumps(found))
+        now = timestamp()
+        containers = [
+            {
+                "name": c["name"],
+                "image": c.get("image", ""),
+                "ready": False,
+                "started": True,
+                "restartCount": 0,
+                "imageID": "",
+                "state": {"running": {"startedAt": now}},
+            }
+            for c in found["spec"]["containers"]
+        ]
+        running["status"] = {
+            "phase": "Running",
+            "startTime": now,
+            "hostIP": "127.0.0.1",
+            "podIP": address,
+            "podIPs": [{"ip": address}],
+            "conditions": [
+                {"type": kind, "status": state, "lastTransitionTime": now}
+                for kind, state in (("Initialized", "True"), ("PodScheduled", "True"), ("ContainersReady", "False"), ("Ready", "False"))
+            ],
+            "containerStatuses": containers,
+        }
+        self.runtime.start(self.cluster, running)
+        self._set_status(found, running["status"])
+        self.after(_seconds(pod, "ready-delay", READY_S), lambda: self.ready(_key(pod), uid, on=True))
+
+    def ready(self, key: tuple[str, str, str, str], uid: str, *, on: bool) -> None:
+        """Containers ready or not; the pod's own Ready also waits for its readiness gates."""
+        try:
+            found = self.store.get(key)
+        except ApiError:
+            return
+        if found["metadata"]["uid"] != uid or not found["status"].get("podIP"):
+            return
+        gates = [gate["conditionType"] for gate in found["spec"].get("readinessGates") or ()]
+        status = json.loads(json.dumps(found["status"]))
+        states = {c["type"]: c["status"] for c in status["conditions"]}
+        states["ContainersReady"] = "True" if on else "False"
+        states["Ready"] = "True" if on and all(states.get(gate) == "True" for gate in gates) else "False"
+        now = timestamp()
+        kept = {c["type"]: c for c in status["conditions"]}
+        status["conditions"] = [
+            {
+                **kept.get(kind, {}),
+                "type": kind,
+                "status": state,
+                "lastTransitionTime": now if kept.get(kind, {}).get("status") != state else kept[kind].get("lastTransitionTime", now),
+            }
+            for kind, state in states.items()
+        ]
+        for container in status.get("containerStatuses", ()):
+            container["ready"] = on
+        self._set_status(found, status)
+
+    def _end(self, pod: Object) -> None:
+        """Grace: preStop's sleep, at most the grace period; then the process ends and the object goes."""
+        uid = pod["metadata"]["uid"]
+        grace = float(pod["metadata"].get("deletionGracePeriodSeconds", 30))
+        sleep = max(
+            (
+                float(((((c.get("lifecycle") or {}).get("preStop") or {}).get("sleep")) or {}).get("seconds", 0))
+                for c in pod["spec"]["containers"]
+            ),
+            default=0.0,
+        )
+
+        def gone() -> None:
+            self.begun.discard(uid)
+            self.ending.discard(uid)
+            self.addresses.free(uid)
+            try:
+                if self.store.get(_key(pod))["metadata"]["uid"] == uid:
+                    self.store.delete(_key(pod), 0)
+            except ApiError:
+                pass
+
+        def stop() -> None:
+            self.runtime.stop(uid)
+            self.after(_seconds(pod, "stop-delay", 0.05), gone)
+
+        self.after(min(grace, sleep), stop)
+
+    # --- services ------------------------------------------------------------------------------------------------------------------------
+
+    def services(self) -> None:
+        """Load balancer names, and gates of pods whose conditions somebody set."""
+        for service in self.store.all("", "services"):
+            if service["spec"].get("type") == "LoadBalancer" and not (service.get("status") or {}).get("loadBalancer"):
+                meta = service["metadata"]
+                name = hashlib.md5(f"{self.cluster}/{meta['namespace']}/{meta['name']}".encode()).hexdigest()
+                status = {"loadBalancer": {"ingress": [{"hostname": f"a{name[:31]}-1707174071.{REGION}.elb.amazonaws.com"}]}}
+                self._status(("", "services", meta["namespace"], meta["name"]), status)
+        for pod in self.store.all("", "pods"):
+            if pod["spec"].get("readinessGates") and pod["status"].get("podIP"):
+                states = {c["type"]: c["status"] for c in pod["status"].get("conditions", ())}
+                gates = all(states.get(g["conditionType"]) == "True" for g in pod["spec"]["readinessGates"])
+                if (states.get("Ready") == "True") != (gates and states.get("ContainersReady") == "True"):
+                    self.ready(_key(pod), pod["metadata"]["uid"], on=states.get("ContainersReady") == "True")
+
+    # --- writes --------------------------------------------------------------------------------------------------------------------------
+
+    def _patch(self, pod: Object, make: Callable[[Object], Object]) -> None:
+        try:
+            self.store.update(_key(pod), lambda old: make({**old, "metadata": {**old["metadata"], "resourceVersion": ""}}))
+        except ApiError:
+            return
+
+    def _set_status(self, item: Object, status: Object) -> None:
+        self._status(_key(item), status)
+
+    def _status(self, key: tuple[str, str, str, str], status: Object) -> None:
+        def make(old: Object) -> Object:
+            return {**old, "metadata": {**old["metadata"], "resourceVersion": ""}, "status": status}
+
+        try:
+            if self.store.get(key).get("status") != status:
+                self.store.update(key, make, status=True)
+        except ApiError:
+            return
+
+    def _remove(self, key: tuple[str, str, str, str]) -> None:
+        try:
+            self.store.delete(key)
+        except ApiError:
+            return
+
+
+def _key(pod: Object) -> tuple[str, str, str, str]:
+    return "", "pods", pod["metadata"]["namespace"], pod["metadata"]["name"]
+
+
+def _ready(pod: Object) -> bool:
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in (pod.get("status") or {}).get("conditions") or ())
+
+
+def _seconds(pod: Object, name: str, default: float) -> float:
+    value = (pod["metadata"].get("annotations") or {}).get(f"world/{name}")
+    return float(value.removesuffix("s")) if value else default
+
+
+def _amount(value: Any, of: int, *, up: bool) -> int:
+    if isinstance(value, str) and value.endswith("%"):
+        share = float(value[:-1]) / 100 * of
+        return int(-(-share // 1)) if up else int(share)
+    return int(value)
+
+
+__all__ = ["Controllers", "Runtime", "matches"]

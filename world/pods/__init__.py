@@ -1,0 +1,1 @@
+"""What runs in pods: real HTTP servers on addresses of their own."""

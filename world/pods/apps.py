@@ -1,0 +1,120 @@
+"""The walkthrough's programs: feapp passes on a body with 200 whatever its upstream said; colorapp tells its colour."""
+
+import asyncio
+import random
+from typing import Any
+
+
+class App:
+    """A program: `ports` it listens on, `serve` a connection (several requests on one)."""
+
+    def __init__(self, address: str, ports: tuple[int, ...]) -> None:
+        self.address, self.ports = address, ports
+        self.connections: set[asyncio.StreamWriter] = set()
+        self.behaviour: dict[str, Any] = {}
+
+    async def answer(self, path: str, headers: dict[str, str]) -> tuple[int, str]:
+        """Status and body."""
+        raise NotImplementedError
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """HTTP/1.1 with keep-alive."""
+        while True:
+            line = await asyncio.wait_for(reader.readline(), 60)
+            if not line:
+                return
+            path = line.split()[1].decode()
+            headers = await read_headers(reader)
+            await reader.readexactly(int(headers.get("content-length", "0")))
+            if self.behaviour.get("delay_ms"):
+                await asyncio.sleep(self.behaviour["delay_ms"] / 1000)
+            if random.random() < self.behaviour.get("fail_rate", 1.0 if "status" in self.behaviour else 0.0):
+                status, body = int(self.behaviour.get("status", 503)), str(self.behaviour.get("body", ""))
+            else:
+                status, body = await self.answer(path, headers)
+            close = headers.get("connection", "").lower() == "close"
+            data = body.encode()
+            head = f"HTTP/1.1 {status} X\r\nContent-Type: text/plain\r\nContent-Length: {len(data)}\r\nConnection: {'close' if close else 'keep-alive'}\r\n\r\n"
+            writer.write(head.encode() + data)
+            await writer.drain()
+            if close:
+                return
+
+
+class Color(App):
+    """colorapp: `/ping` → Pong, anything else its colour."""
+
+    def __init__(self, address: str, ports: tuple[int, ...], color: str) -> None:
+        super().__init__(address, ports)
+        self.color = color
+
+    async def answer(self, path: str, headers: dict[str, str]) -> tuple[int, str]:
+        """The colour."""
+        return 200, "Pong" if path == "/ping" else self.color
+
+
+class Front(App):
+    """feapp: `/color` asks COLOR_HOST at `/`, without a timeout of its own, and passes the body on with 200."""
+
+    def __init__(self, address: str, ports: tuple[int, ...], upstream: str, via: int) -> None:
+        super().__init__(address, ports)
+        self.upstream, self.via = upstream, via
+
+    async def answer(self, path: str, headers: dict[str, str]) -> tuple[int, str]:
+        """Pong, a colour, or 404."""
+        if path == "/ping":
+            return 200, "Pong"
+        if path.partition("?")[0] != "/color":
+            return 404, "404 page not found"
+        try:
+            reader, writer = await asyncio.open_connection(self.address, self.via, local_addr=(self.address, 0))
+        except OSError:
+            return 500, "Internal Server Error"
+        trace = headers.get("x-amzn-trace-id", "")
+        extra = f"X-Amzn-Trace-Id: {trace}\r\n" if trace else ""
+        extra += "".join(f"{name}: {value}\r\n" for name, value in headers.items() if name.startswith("color_"))
+        try:
+            writer.write(f"GET / HTTP/1.1\r\nHost: {self.upstream}\r\n{extra}Connection: close\r\n\r\n".encode())
+            await reader.readline()
+            answered = await read_headers(reader)
+            length = answered.get("content-length")
+            body = await (reader.readexactly(int(length)) if length is not None else reader.read())
+            return 200, body.decode()
+        except (OSError, asyncio.IncompleteReadError):
+            return 500, "Internal Server Error"
+        finally:
+            writer.close()
+
+
+class Echo(App):
+    """Anything else: 200 with the path."""
+
+    async def answer(self, path: str, headers: dict[str, str]) -> tuple[int, str]:
+        """The path."""
+        return 200, path
+
+
+async def read_headers(reader: asyncio.StreamReader) -> dict[str, str]:
+    """Header lines up to the empty one, names in small letters."""
+    found = {}
+    while (line := (await reader.readline()).decode("latin-1").strip()) != "":
+        name, _, value = line.partition(":")
+        found[name.lower()] = value.strip()
+    return found
+
+
+def app_for(pod: dict[str, Any], *, sidecar: bool) -> App:
+    """The program that a pod's image names."""
+    container = pod["spec"]["containers"][0]
+    env = {item["name"]: item.get("value", "") for item in container.get("env") or ()}
+    image = container.get("image", "").rpartition("/")[2].partition(":")[0]
+    address = pod["status"]["podIP"]
+    ports = tuple(int(port["containerPort"]) for port in container.get("ports") or ())
+    if image == "colorapp":
+        return Color(address, ports or (8080,), env.get("COLOR", "n/a"))
+    if image == "feapp":
+        host, _, port = env.get("COLOR_HOST", "").partition(":")
+        return Front(address, (18080,) if sidecar else ports or (8080,), f"{host}:{port or 80}", 15001)
+    if image == "curler":
+        return Echo(address, ())
+    return Echo(address, ports)
