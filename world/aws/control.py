@@ -156,7 +156,7 @@ def start_control(world: Document) -> ThreadingHTTPServer:
 
         do_GET = do_POST = _answer  # noqa: N815 - names that http.server asks for
 
-        def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - http.server's name
+        def log_message(self, format: str, *arguments: Any) -> None:
             """Quiet."""
 
     server = ThreadingHTTPServer(("127.0.0.1", world["ports"]["control"]), Handler)

@@ -58,7 +58,7 @@ class Cluster:
         """One object."""
         return self.call("GET", self.path(kind, namespace, name))
 
-    def list(self, kind: str, namespace: str = "", selector: str = "") -> list[Object]:
+    def items(self, kind: str, namespace: str = "", selector: str = "") -> list[Object]:
         """Objects of a kind."""
         return self.call("GET", self.path(kind, namespace) + (f"?labelSelector={selector}" if selector else ""))["items"]
 
@@ -76,13 +76,13 @@ class Cluster:
 
     def ready_pods(self, namespace: str, selector: str = "") -> list[Object]:
         """Pods that are ready and not Terminating."""
-        return [pod for pod in self.list("Pod", namespace, selector) if is_ready(pod) and "deletionTimestamp" not in pod["metadata"]]
+        return [pod for pod in self.items("Pod", namespace, selector) if is_ready(pod) and "deletionTimestamp" not in pod["metadata"]]
 
     def wait_ready(self, namespace: str, selector: str, count: int, seconds: float = 20.0) -> list[Object]:
         """Exactly `count` ready pods, and no others; TimeoutError."""
 
         def there() -> bool:
-            return len(self.ready_pods(namespace, selector)) == count == len(self.list("Pod", namespace, selector))
+            return len(self.ready_pods(namespace, selector)) == count == len(self.items("Pod", namespace, selector))
 
         wait_for(there, seconds, f"{count} ready pods of {selector} in {self.name}")
         return self.ready_pods(namespace, selector)

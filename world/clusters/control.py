@@ -78,6 +78,7 @@ class Control:
             "terminating": "deletionTimestamp" in meta,
             "sidecar": self.runtime.has_sidecar(pod),
             "labels": meta.get("labels") or {},
+            "virtual_node": _env(pod).get("APPMESH_VIRTUAL_NODE_NAME", ""),
         }
 
     def _service(self, service: dict[str, Any]) -> dict[str, Any]:
@@ -90,6 +91,10 @@ class Control:
             "selector": service["spec"].get("selector") or {},
             "ports": [{"port": p["port"], "targetPort": p.get("targetPort", p["port"])} for p in service["spec"].get("ports") or ()],
         }
+
+
+def _env(pod: dict[str, Any]) -> dict[str, str]:
+    return {item["name"]: item.get("value", "") for item in pod["spec"]["containers"][0].get("env") or ()}
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -50,7 +50,11 @@ class Membership:
         names = ", ".join(gateway.key for gateway in fitting) or "none"
         cure = "a VirtualGateway takes routes by namespaceSelector (the Namespace's labels) and gatewayRouteSelector (the route's)"
         self.findings.error(
-            route, "metadata.labels", "gateway-membership", f"{len(fitting)} VirtualGateways take GatewayRoute {route.key} ({names}), wanted 1", cure
+            route,
+            "metadata.labels",
+            "gateway-membership",
+            f"{len(fitting)} VirtualGateways take GatewayRoute {route.key} ({names}), wanted 1",
+            cure,
         )
         return None
 
@@ -69,7 +73,9 @@ class Membership:
         shown = ", ".join(f"{key}={value}" for key, value in sorted(document.labels.items())) or "no labels"
         message = f"{len(fitting)} meshes take Namespace {namespace} with {shown} ({names}), wanted 1; {many} in it"
         declared = ", ".join(mesh.name for mesh in self.meshes) or "none"
-        self.findings.error(document, "metadata.labels", "mesh-membership", message, f"see each Mesh's namespaceSelector; declared are: {declared}")
+        self.findings.error(
+            document, "metadata.labels", "mesh-membership", message, f"see each Mesh's namespaceSelector; declared are: {declared}"
+        )
         return None
 
 

@@ -13,7 +13,12 @@ from crossmesh.core.findings import Findings
 from crossmesh.core.union import Key
 
 MeshOf = Callable[[Document], Document | None]
-_HOLDERS = {"weightedTargets": "VirtualNode", "virtualService": "VirtualService", "virtualNode": "VirtualNode", "virtualRouter": "VirtualRouter"}
+_HOLDERS = {
+    "weightedTargets": "VirtualNode",
+    "virtualService": "VirtualService",
+    "virtualNode": "VirtualNode",
+    "virtualRouter": "VirtualRouter",
+}
 _ARN = re.compile(r"arn:(?:[^:]*:){4}mesh/[^/]+/([^/]+)/([^/]+)")
 
 
@@ -113,7 +118,9 @@ class Resolver:
             self.findings.error(document, field, "bad-arn", f"found the ARN of a {match[1]}, wanted one of a {wanted}")
         elif self.mesh_of(document) is not None and self.named(document, kind, match[2]) is None:
             message = f"no document declares the {wanted} {match[2]}; of an ARN only this name is used"
-            self.findings.warning(document, field, "unknown-arn", message, "add its document, or make sure that somebody else keeps it in this mesh")
+            self.findings.warning(
+                document, field, "unknown-arn", message, "add its document, or make sure that somebody else keeps it in this mesh"
+            )
         return match[2]
 
     def _loose(self, document: Document, kind: str, name: str, field: str) -> str:

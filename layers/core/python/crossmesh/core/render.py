@@ -1,6 +1,8 @@
 """The App Mesh API requests that a topology means: what AWS's own controller would send for the same documents, in apply order.
 
-Names and nesting follow its converters (pkg/conversions): only what is spelled differently is named here, all else goes through as written.
+Names and nesting follow its converters (pkg/conversions): only what is spelled differently is named here, all else goes through as written, zeros and
+`false` too. An empty list is not sent; an empty object is. Where the controller panics (`subjectAlternativeNames` of a gateway's listener, an empty
+gRPC rewrite) the request is what the API takes.
 """
 
 from typing import Any
@@ -8,91 +10,87 @@ from typing import Any
 from crossmesh.core.topology import Request, Topology
 
 _RENAMED = {"certificateARN": "certificateArn", "certificateAuthorityARNs": "certificateAuthorityArns"}
-_ROUTES = ("grpcRoute", "http2Route", "httpRoute", "tcpRoute")
+_SENT = {
+    "VirtualNode": ("backendDefaults", "backends", "listeners", "logging", "serviceDiscovery"),
+    "VirtualGateway": ("backendDefaults", "listeners", "logging"),
+    "VirtualRouter": ("listeners",),
+    "Route": ("grpcRoute", "http2Route", "httpRoute", "priority", "tcpRoute"),
+    "VirtualService": ("provider",),
+    "GatewayRoute": ("grpcRoute", "http2Route", "httpRoute", "priority"),
+}
+# How the API spells a resolved reference, by the member it stands in.
+_NAMED = {
+    "weightedTargets": {"@VirtualNode": "virtualNode"},
+    "virtualService": {"@VirtualService": "virtualServiceName"},
+    "virtualNode": {"@VirtualNode": "virtualNodeName"},
+    "virtualRouter": {"@VirtualRouter": "virtualRouterName"},
+}
+_KEPT_EMPTY = {"exact"}  # a subject alternative name list is sent as it is
 
 
-def requests(topology: Topology) -> tuple[Request, ...]:
+def requests(topology: Topology, *, ip_family: str = "ipv4") -> tuple[Request, ...]:
     """Create… requests: mesh → nodes → gateways → routers → routes → services → gateway routes; without tags and client tokens."""
     found: list[Request] = []
     owners = {mesh.aws_name: mesh.spec.get("meshOwner") for mesh in topology.meshes}
 
-    def add(operation: str, mesh: str, names: dict[str, str], spec: dict[str, Any]) -> None:
-        owner = {"meshOwner": owners[mesh]} if owners.get(mesh) and operation != "CreateMesh" else {}
-        found.append(Request(service="appmesh", operation=operation, input={"meshName": mesh, **owner, **names, "spec": spec}))
+    def add(kind: str, mesh: str, names: dict[str, str], spec: dict[str, Any]) -> None:
+        owner = {"meshOwner": owners[mesh]} if owners.get(mesh) and kind != "Mesh" else {}
+        body = spec if kind == "Mesh" else _spec(kind, spec)
+        found.append(Request(service="appmesh", operation=f"Create{kind}", input={"meshName": mesh, **owner, **names, "spec": body}))
 
     for mesh in topology.meshes:
-        add("CreateMesh", mesh.aws_name, {}, _mesh(mesh.spec))
+        add("Mesh", mesh.aws_name, {}, _mesh(mesh.spec, ip_family))
     for node in topology.nodes:
-        add("CreateVirtualNode", node.mesh, {"virtualNodeName": node.aws_name}, _node(node.spec))
+        add("VirtualNode", node.mesh, {"virtualNodeName": node.aws_name}, node.spec)
     for gateway in topology.gateways:
-        spec = {key: _plain(gateway.spec[key]) for key in ("backendDefaults", "listeners", "logging") if gateway.spec.get(key) is not None}
-        add("CreateVirtualGateway", gateway.mesh, {"virtualGatewayName": gateway.aws_name}, spec)
+        add("VirtualGateway", gateway.mesh, {"virtualGatewayName": gateway.aws_name}, gateway.spec)
     for router in topology.routers:
-        spec = {"listeners": _plain(router.spec["listeners"])} if router.spec.get("listeners") is not None else {}
-        add("CreateVirtualRouter", router.mesh, {"virtualRouterName": router.aws_name}, spec)
+        add("VirtualRouter", router.mesh, {"virtualRouterName": router.aws_name}, router.spec)
     for router in topology.routers:
-        for route in sorted(router.spec.get("routes") or (), key=lambda r: str(r.get("name", ""))):
-            names = {"virtualRouterName": router.aws_name, "routeName": str(route.get("name", ""))}
-            add("CreateRoute", router.mesh, names, _route(route))
+        for route in sorted(router.spec.get("routes", ()), key=lambda r: str(r.get("name", ""))):
+            add("Route", router.mesh, {"virtualRouterName": router.aws_name, "routeName": route.get("name", "")}, route)
     for service in topology.services:
-        add("CreateVirtualService", service.mesh, {"virtualServiceName": service.aws_name}, _service(service.spec))
+        add("VirtualService", service.mesh, {"virtualServiceName": service.aws_name}, service.spec)
+    for route in topology.gateway_routes:
+        names = {"virtualGatewayName": route.references.get("virtualGateway", ""), "gatewayRouteName": route.aws_name}
+        add("GatewayRoute", route.mesh, names, route.spec)
     return tuple(found)
 
 
-def _plain(value: Any) -> Any:
-    """A part of a spec that differs from the API only in the spelling of some keys."""
-    if isinstance(value, dict):
-        return {_RENAMED.get(key, key): _plain(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value
-
-
-def _mesh(spec: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    if spec.get("egressFilter") is not None:
-        found["egressFilter"] = _plain(spec["egressFilter"])
-    if spec.get("meshServiceDiscovery") is not None:
+def _mesh(spec: dict[str, Any], ip_family: str) -> dict[str, Any]:
+    """The IP preference is the cluster's, whatever the manifest says; where there is none, only an IPv6 cluster sets it (mesh_mutator.go)."""
+    found = {"egressFilter": _plain(spec["egressFilter"], "")} if "egressFilter" in spec else {}
+    if ip_family == "ipv6":
+        found["serviceDiscovery"] = {"ipPreference": "IPv6_ONLY"}
+    elif "meshServiceDiscovery" in spec:
         found["serviceDiscovery"] = {"ipPreference": "IPv4_ONLY"}
     return found
 
 
-def _node(spec: dict[str, Any]) -> dict[str, Any]:
-    found = {key: _plain(spec[key]) for key in ("backendDefaults", "listeners", "logging", "serviceDiscovery") if spec.get(key) is not None}
-    backends = []
-    for backend in spec.get("backends") or ():
-        service = backend.get("virtualService") or {}
-        made = {"virtualServiceName": service.get("@VirtualService", "")}
-        if service.get("clientPolicy") is not None:
-            made["clientPolicy"] = _plain(service["clientPolicy"])
-        backends.append({"virtualService": made})
-    if backends:
-        found["backends"] = backends
-    return found
+def _spec(kind: str, spec: dict[str, Any]) -> dict[str, Any]:
+    made = {key: _plain(spec[key], key) for key in _SENT[kind] if key in spec and spec[key] != []}
+    if kind == "VirtualGateway":
+        for listener in made.get("listeners", ()):
+            _gateway_listener(listener)
+    return made
 
 
-def _route(route: dict[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {"priority": route["priority"]} if route.get("priority") is not None else {}
-    for kind in _ROUTES:
-        raw = route.get(kind)
-        if raw is None:
-            continue
-        made = {key: _plain(item) for key, item in raw.items() if key != "action" and item is not None}
-        if kind != "tcpRoute":
-            made.setdefault("match", {})
-        targets = []
-        for target in (raw.get("action") or {}).get("weightedTargets") or ():
-            kept = {key: target[key] for key in ("port", "weight") if target.get(key) is not None}
-            targets.append({"virtualNode": target.get("@VirtualNode", ""), **kept})
-        made["action"] = {"weightedTargets": targets}
-        found[kind] = made
-    return found
+def _gateway_listener(listener: dict[str, Any]) -> None:
+    """Two ways in which the CRD and the API part: the API needs a healthyThreshold, and knows no ACM trust here."""
+    if "healthCheck" in listener:
+        listener["healthCheck"].setdefault("healthyThreshold", 0)
+    listener.get("tls", {}).get("validation", {}).get("trust", {}).pop("acm", None)
 
 
-def _service(spec: dict[str, Any]) -> dict[str, Any]:
-    provider = spec.get("provider") or {}
-    made: dict[str, Any] = {}
-    for kind, name in (("virtualNode", "@VirtualNode"), ("virtualRouter", "@VirtualRouter")):
-        if provider.get(kind) is not None:
-            made[kind] = {f"{kind}Name": provider[kind].get(name, "")}
-    return {"provider": made} if made else {}
+def _plain(value: Any, key: str) -> Any:
+    """A part of a spec as the API spells it; `key` is the member it stands in."""
+    if isinstance(value, list):
+        return [_plain(item, key) for item in value]
+    if not isinstance(value, dict):
+        return value
+    named = _NAMED.get(key, {})
+    return {
+        named.get(inner) or _RENAMED.get(inner, inner): _plain(item, inner)
+        for inner, item in value.items()
+        if item != [] or inner in _KEPT_EMPTY
+    }

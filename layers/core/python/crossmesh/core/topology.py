@@ -1,7 +1,8 @@
 """The declared whole as values: what the manifests of all clusters mean together, with every reference resolved.
 
 It knows no AWS call: App Mesh's requests are one rendering of it (`core.render`), and Lattice's or Envoy's would be others.
-Specs stay as their documents wrote them (`spec`), beside the few parts that crossmesh itself decides on.
+Specs stay as their documents wrote them (`spec`), beside the few parts that crossmesh itself decides on. Only references are replaced, by the name in
+App Mesh that they mean: `{"@VirtualNode": "blue_demo", "weight": 1}`. The services of a node's backend groups stand among its backends.
 """
 
 from typing import Any, Literal
@@ -73,6 +74,7 @@ class VirtualNode(msgspec.Struct, frozen=True, kw_only=True):
     listeners: tuple[Listener, ...] = ()
     cloud_map: CloudMap | None = None
     spec: dict[str, Any] = {}
+    references: dict[str, str] = {}
     place: Place
 
     @property
@@ -84,7 +86,8 @@ class VirtualNode(msgspec.Struct, frozen=True, kw_only=True):
 class Resource(msgspec.Struct, frozen=True, kw_only=True):
     """Any other declared thing (mesh, virtual service, router, gateway, gateway route, backend group), resolved but kept as written.
 
-    `aws_name` is its name in App Mesh; `mesh` the AWS name of its mesh; `references` the resolved targets by the dotted field they stand at.
+    `aws_name` is its name in App Mesh; `mesh` the AWS name of its mesh; `references` the resolved targets by the dotted field they stand at
+    (`spec.routes[0].httpRoute.action.weightedTargets[1].virtualNodeRef`), of a gateway route also its gateway as `virtualGateway`.
     """
 
     kind: str
@@ -95,6 +98,11 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     spec: dict[str, Any] = {}
     references: dict[str, str] = {}
     place: Place
+
+    @property
+    def key(self) -> str:
+        """`namespace/name`; a mesh has no namespace."""
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
 
 
 class Topology(msgspec.Struct, frozen=True, kw_only=True):

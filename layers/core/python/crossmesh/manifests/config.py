@@ -1,6 +1,7 @@
 """A configuration folder as one value: settings, topology, findings, and the digest by which runs know that it changed."""
 
 import hashlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -9,14 +10,20 @@ from crossmesh.core.documents import Document, Finding, Place
 from crossmesh.core.settings import Settings
 from crossmesh.core.topology import Topology
 from crossmesh.core.topology_build import build
-from crossmesh.manifests.reader import load
-from crossmesh.manifests.settings_file import load_settings
+from crossmesh.manifests.documents import load
+from crossmesh.manifests.names import resolve_names
+from crossmesh.manifests.settings_file import LoadedSettings, load_settings
+from crossmesh.manifests.yaml_documents import line_of
 
 FILE = "crossmesh.yaml"
+ReadFiles = Callable[[str], Sequence[tuple[str, bytes]]]
 
 
 class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """`settings` is None where crossmesh.yaml itself has mistakes; `sha256` covers every file read, by its path in the folder."""
+    """`settings` is None where crossmesh.yaml itself has mistakes; `sha256` covers every file read, by its path in the folder.
+
+    Virtual nodes and services that settings name are resolved: `nodes`, `mix.of` and `mix.bodies` say `namespace/name`.
+    """
 
     settings: Settings | None
     topology: Topology
@@ -25,45 +32,59 @@ class LoadedConfig(msgspec.Struct, frozen=True, kw_only=True):
     sha256: str
 
 
-def load_config(folder: Path) -> LoadedConfig:
-    """Read crossmesh.yaml and the manifests it names."""
-    digest = hashlib.sha256()
-
-    def read(path: Path) -> tuple[str, bytes]:
-        name, data = path.relative_to(folder).as_posix(), path.read_bytes()
-        digest.update(f"{name}\0{len(data)}\0".encode() + data)
-        return name, data
-
-    own = load_settings(*read(folder / FILE))
+def load_config(folder: Path, read_files: ReadFiles | None = None, *, strict: bool = False, ip_family: str = "ipv4") -> LoadedConfig:
+    """Read crossmesh.yaml and the manifests it names. `read_files` gives (path inside the folder, content) of the files that fit a pattern."""
+    reading = read_files or _reader(folder)
+    found = dict(reading(FILE))
+    if FILE not in found:
+        finding = _error(FILE, 1, "", "no-settings", f"there is no {FILE}", "`crossmesh init` writes one")
+        return LoadedConfig(settings=None, topology=Topology(), documents=(), findings=(finding,), sha256=_digest(found))
+    own = load_settings(FILE, found[FILE], strict=strict)
     findings = list(own.findings)
-    files: list[tuple[str, bytes]] = []
-    if own.settings is not None:
-        for pattern in own.settings.mesh.manifests.files:
-            matched = sorted(folder.glob(pattern))
-            if not matched:
-                place = Place(file=FILE, line=own.lines.get("mesh.manifests.files", 1), field="mesh.manifests.files")
-                message, cure = f"no file matches {pattern!r}", "patterns are relative to crossmesh.yaml"
-                findings.append(Finding(level="error", code="no-manifests", place=place, message=message, cure=cure))
-            files += [read(path) for path in matched if path.is_file()]
-    loaded = load(files)
-    built = build(loaded.documents)
-    findings += [*loaded.findings, *built.findings]
-    if own.settings is not None:
-        findings += _crosscheck(own.settings, built.topology, own.lines)
+    files = _manifests(own, reading, findings)
+    loaded = load(sorted(files.items()), strict=strict)
+    built = build(loaded.documents, ip_family=ip_family)
+    settings = own.settings
+    if settings is not None and settings.mesh.manifests.files:
+        settings, problems = resolve_names(settings, built.topology, FILE, own.lines)
+        findings += problems
+    ordered = sorted({*findings, *loaded.findings, *built.findings}, key=lambda f: (f.place, f.code, f.message))
     return LoadedConfig(
-        settings=own.settings, topology=built.topology, documents=loaded.documents, findings=tuple(findings), sha256=digest.hexdigest()
+        settings=settings,
+        topology=built.topology,
+        documents=loaded.documents,
+        findings=tuple(ordered),
+        sha256=_digest({**found, **files}),
     )
 
 
-def _crosscheck(settings: Settings, topology: Topology, lines: dict[str, int]) -> list[Finding]:
-    """What settings name must be in the manifests."""
-    nodes = {node.key for node in topology.nodes}
-    found = []
-    for cluster in settings.clusters:
-        for name in cluster.nodes or ():
-            if name not in nodes:
-                field = f"clusters.{cluster.name}.nodes"
-                place = Place(file=FILE, line=lines.get(field, 1), field=field)
-                message, cure = f"virtual node {name!r} is in no manifest", f"known are {', '.join(sorted(nodes)) or 'none'}"
-                found.append(Finding(level="error", code="unknown-node", place=place, message=message, cure=cure))
-    return found
+def _manifests(own: LoadedSettings, reading: ReadFiles, findings: list[Finding]) -> dict[str, bytes]:
+    """The manifest files; a pattern that fits none is a mistake."""
+    files: dict[str, bytes] = {}
+    for index, pattern in enumerate(own.settings.mesh.manifests.files if own.settings else ()):
+        matched = {name: data for name, data in reading(pattern) if name != FILE}
+        if not matched:
+            field = f"mesh.manifests.files[{index}]"
+            message, cure = f"no file fits {pattern!r}", f"patterns are relative to {FILE}"
+            findings.append(_error(FILE, line_of(own.lines, field), field, "no-manifests", message, cure))
+        files |= matched
+    return files
+
+
+def _reader(folder: Path) -> ReadFiles:
+    def read_files(pattern: str) -> list[tuple[str, bytes]]:
+        found = sorted(path for path in folder.glob(pattern) if path.is_file())
+        return [(path.relative_to(folder).as_posix(), path.read_bytes()) for path in found]
+
+    return read_files
+
+
+def _digest(files: dict[str, bytes]) -> str:
+    digest = hashlib.sha256()
+    for name, data in sorted(files.items()):
+        digest.update(f"{name}\0{len(data)}\0".encode() + data)
+    return digest.hexdigest()
+
+
+def _error(file: str, line: int, field: str, code: str, message: str, cure: str) -> Finding:
+    return Finding(level="error", code=code, place=Place(file=file, line=line, field=field), message=message, cure=cure)

@@ -51,9 +51,7 @@ _POLICY = record(
     )
 )
 _ACTION = record(weightedTargets=need(Listing(record(virtualNodeName=need(Text(1)), weight=need(Whole(0, 100))), 1, 10)))
-_RETRY = record(
-    perRetryTimeoutMillis=need(Whole(0)), maxRetries=need(Whole(0)), httpRetryEvents=crd.HTTP_EVENTS, tcpRetryEvents=crd.TCP_EVENTS
-)
+_RETRY = record(perRetryTimeoutMillis=need(Whole(0)), maxRetries=need(Whole(0)), httpRetryEvents=crd.HTTP_EVENTS, tcpRetryEvents=crd.TCP_EVENTS)
 _HTTP = record(
     match=need(
         record(
@@ -71,9 +69,7 @@ _GRPC = record(
     action=need(_ACTION),
     retryPolicy=with_members(_RETRY, grpcRetryEvents=crd.GRPC_EVENTS),
 )
-_ROUTE = record(
-    name=need(_ANY), http=_HTTP, http2=_HTTP, grpc=_GRPC, tcp=record(action=need(_ACTION)), priority=Whole(0, 1_000)
-)
+_ROUTE = record(name=need(_ANY), http=_HTTP, http2=_HTTP, grpc=_GRPC, tcp=record(action=need(_ACTION)), priority=Whole(0, 1_000))
 
 KINDS: dict[str, Record] = {
     "Mesh": record(egressFilter=_field(crd.KINDS["Mesh"], "egressFilter"), serviceDiscoveryType=may(_ANY)),
@@ -185,7 +181,7 @@ def _service_line(field: str) -> str:
 
 
 def _route(route: dict[str, Any]) -> dict[str, Any]:
-    made = {key: route[key] for key in ("name", "priority") if key in route}
+    made: dict[str, Any] = {key: route[key] for key in ("name", "priority") if key in route}
     for kind in ("http", "http2", "grpc", "tcp"):
         if kind not in route:
             continue

@@ -4,8 +4,6 @@ One description serves three: the check with its messages, the values it hands o
 floats as integers; null as absent), and the JSON Schema that is published for crossmesh.yaml.
 """
 
-from typing import Any
-
 import msgspec
 
 

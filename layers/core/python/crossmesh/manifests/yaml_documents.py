@@ -236,14 +236,14 @@ class _Composer:
             return _Refused(
                 "not-yaml", mark.line + self.first, "a tab indents this line; YAML indents with spaces", "replace the tab by spaces"
             )
-        context = f" {error.context}" if getattr(error, "context", None) else ""
+        context = f" {why}" if (why := getattr(error, "context", None)) else ""
         return _Refused("not-yaml", mark.line + self.first, f"not YAML: {getattr(error, 'problem', '')}{context}", "correct the syntax")
 
 
 def _parser(text: str) -> Any:
     """libyaml's parser where PyYAML was built with it, else PyYAML's own: the same events, slower."""
     if yaml.__with_libyaml__:
-        from yaml.cyaml import CParser
+        from yaml.cyaml import CParser  # type: ignore[attr-defined]
 
         return CParser(text)
     return yaml.SafeLoader(text)

@@ -1,0 +1,128 @@
+"""`python -m world.dataplane DIR`: management service, Envoys, load balancer, resolver, segments, and switches to break them."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from world.aws.process import end_group_with_me, lead_group, say_ready
+from world.dataplane.balancer import Balancer
+from world.dataplane.envoys import Envoys
+from world.dataplane.management import Management
+from world.dataplane.pods_view import PodsView
+from world.dataplane.resolver import Resolver
+from world.dataplane.segments import Segments
+
+
+async def listen(port: int, *routes: web.RouteDef) -> web.AppRunner:
+    """An aiohttp application on loopback."""
+    app = web.Application()
+    app.add_routes(routes)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", port).start()
+    return runner
+
+
+class Switches:
+    """The control server."""
+
+    def __init__(self, envoys: Envoys, management: Management, resolver: Resolver) -> None:
+        self.envoys, self.management, self.resolver = envoys, management, resolver
+
+    async def post(self, request: web.Request) -> web.Response:
+        """envoy/kill, envoy/stop, envoy/start, management/stop, management/start, dns."""
+        what = request.match_info["what"]
+        if what in ("envoy/kill", "envoy/stop"):
+            self.envoys.paused = what == "envoy/stop"
+            return web.json_response({"killed": self.envoys.kill()})
+        if what == "envoy/start":
+            self.envoys.paused = False
+        elif what in ("management/stop", "management/start"):
+            self.management.running = what == "management/start"
+        elif what == "dns":
+            body = await request.json()
+            self.resolver.removed ^= self.resolver.removed if body.get("restore") else set()
+            if body.get("remove"):
+                self.resolver.removed.add(body["remove"])
+        else:
+            return web.Response(status=404)
+        return web.json_response({"ok": True})
+
+
+async def register(document: dict[str, Any], balancer: Balancer) -> None:
+    """Tell the ELB API which load balancers there are and how their targets do, until cancelled."""
+    port = document["ports"]["aws"]
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=3)) as session:
+        while True:
+            for service in balancer.services():
+                targets = [
+                    {"id": ip, "state": "InService" if balancer.healthy.get((ip, at)) else "OutOfService"}
+                    for ip, at in balancer.targets(service)
+                ]
+                listeners = [{"protocol": "http", "port": p["port"], "instance_port": p["targetPort"]} for p in service["ports"]]
+                body = {
+                    "name": service["hostname"].partition("-")[0],
+                    "hostname": service["hostname"],
+                    "listeners": listeners,
+                    "instances": targets,
+                }
+                with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+                    async with session.post(f"http://127.0.0.1:{port}/_world/load-balancers", json=body):
+                        pass
+            await asyncio.sleep(1)
+
+
+async def main(folder: Path) -> None:
+    """Start all, say ready, end on SIGTERM."""
+    document = json.loads((folder / "world.json").read_text())
+    ports = document["ports"]
+    view = PodsView(document)
+    management = Management(document)
+    envoys = Envoys(document, view, management)
+    balancer = Balancer(document, view)
+    resolver = Resolver(balancer, ports["front"])
+    segments = Segments(document)
+    runners = [
+        await listen(ports["xds"], web.post("/v3/discovery:{kind}", management.answer)),
+        await listen(ports["resolver"], web.get("/resolve", resolver.resolve)),
+        await listen(ports["dataplane"], web.post("/_world/{what:.+}", Switches(envoys, management, resolver).post)),
+    ]
+    front = await asyncio.start_server(balancer.serve, "127.0.0.1", ports["front"], backlog=256)
+    follow = [
+        view.follow(),
+        envoys.follow(),
+        management.follow(envoys.proxies),
+        balancer.check(),
+        segments.follow(envoys.proxies),
+        register(document, balancer),
+    ]
+    tasks = [asyncio.create_task(one) for one in follow]
+    ended = asyncio.Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(name, ended.set)
+    say_ready()
+    await asyncio.wait([asyncio.create_task(ended.wait()), *tasks], return_when=asyncio.FIRST_COMPLETED)
+    for task in tasks:
+        if task.done() and task.exception():
+            logging.getLogger("dataplane").error("a task ended", exc_info=task.exception())
+    envoys.stop()
+    for task in tasks:
+        task.cancel()
+    front.close()
+    for runner in runners:
+        await runner.cleanup()
+
+
+if __name__ == "__main__":
+    lead_group()
+    end_group_with_me()
+    logging.basicConfig(level=logging.WARNING)
+    asyncio.run(main(Path(sys.argv[1])))
