@@ -1,0 +1,136 @@
+"""The deployed application as tests and the demo drive it: hints, looks, runs, canaries, its own state — and Cloud Map as anybody sees it."""
+
+import json
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from typing import Any
+
+from crossmesh import codec
+from crossmesh.core.canary import Memory
+from crossmesh.core.report import Report
+
+from world.aws.clients import client
+from world.clusters.client import wait_for
+from world.deploy import STACK, stack_outputs
+from world.state import World
+
+NAMESPACE = "appmesh-demo.pvt.aws.local"
+
+
+class Application:
+    """One deployed stack in a world."""
+
+    def __init__(self, world: World, stack: str = STACK) -> None:
+        self.world, self.document, self.stack = world, world.document, stack
+        self.outputs = stack_outputs(world.document, stack)
+        self.events, self.states = client(self.document, "events"), client(self.document, "stepfunctions")
+        self.registry, self.mesh = client(self.document, "servicediscovery"), client(self.document, "appmesh")
+        self.table = client(self.document, "dynamodb")
+
+    def hint(self, detail_type: str = "Pods changed", source: str = "crossmesh.watcher") -> None:
+        """What a watcher does."""
+        entry = {"EventBusName": self.outputs["HintBus"], "Source": source, "DetailType": detail_type, "Detail": "{}"}
+        answer = self.events.put_events(Entries=[entry])
+        assert answer["FailedEntryCount"] == 0, answer
+
+    def document_of(self, key: str) -> bytes | None:
+        """One of the application's own small documents."""
+        item = self.table.get_item(TableName=self.outputs["StateTable"], Key={"id": {"S": f"document/{key}"}}, ConsistentRead=True).get("Item")
+        return bytes(item["value"]["B"]) if item else None
+
+    def last(self, what: str) -> Report | None:
+        """The last "look" or "run"."""
+        data = self.document_of(what)
+        return codec.decode(data, Report) if data else None
+
+    def look(self, seconds: float = 60.0) -> Report:
+        """Hint, and wait for a look that began after it (and for the run it asked for, if any)."""
+        before = self.last("look")
+        self.hint()
+
+        def newer() -> Report | None:
+            found = self.last("look")
+            return found if found and (before is None or found.at > before.at) else None
+
+        found: Report = wait_for(newer, seconds, "a look after the hint")
+        if found.kind == "apply":
+            self.idle(found.id, seconds)
+        return found
+
+    def idle(self, run: str, seconds: float = 60.0) -> None:
+        """Wait until the run (or whoever holds the lease in its place) has ended."""
+
+        def ended() -> bool:
+            running = self.states.list_executions(stateMachineArn=self.outputs["ReconcileArn"], statusFilter="RUNNING")["executions"]
+            names = {e["name"] for e in self.states.list_executions(stateMachineArn=self.outputs["ReconcileArn"])["executions"]}
+            return run in names and not running
+
+        wait_for(ended, seconds, f"the end of run {run}")
+
+    def instances(self, service: str = "colorapp") -> dict[str, dict[str, str]]:
+        """Instance id -> attributes, as discovery shows them; {} where there is no such service yet."""
+        try:
+            found = self.registry.discover_instances(NamespaceName=NAMESPACE, ServiceName=service, MaxResults=1000, HealthStatus="ALL")[
+                "Instances"
+            ]
+        except self.registry.exceptions.ServiceNotFound:
+            return {}
+        return {instance["InstanceId"]: instance["Attributes"] for instance in found}
+
+    def pods(self, service: str = "colorapp") -> set[str]:
+        """Names of the pods registered in a service."""
+        return {attributes.get("k8s.io/pod", "") for attributes in self.instances(service).values()}
+
+    def wait_pods(self, names: set[str], service: str = "colorapp", seconds: float = 30.0) -> float:
+        """Until exactly these pods are registered; the seconds it took."""
+        began = time.monotonic()
+        wait_for(
+            lambda: self.pods(service) == names, seconds, f"{service} to hold exactly {sorted(names)}, it holds {sorted(self.pods(service))}"
+        )
+        return time.monotonic() - began
+
+    def get(self, path: str = "/color") -> tuple[int, str]:
+        """One request through the front load balancer."""
+        try:
+            with urllib.request.urlopen(f"{self.world.url('front')}{path}", timeout=20) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError as error:
+            return 0, type(error).__name__
+
+    def mix(self, requests: int, path: str = "/color") -> Counter[str]:
+        """What `requests` requests brought."""
+        return Counter(body if status == 200 else f"status {status}" for status, body in (self.get(path) for _ in range(requests)))
+
+    def canary(self, name: str = "front-color", requests: int = 0, seconds: float = 60.0) -> Memory:
+        """Run the canary by event, and wait for its verdict."""
+        before = self.document_of(f"canary/{name}")
+        marked = codec.decode(before, Memory).last if before else None
+        detail = json.dumps({"cause": "demo", "canary": name, "requests": requests})
+        entry = {"EventBusName": self.outputs["HintBus"], "Source": "crossmesh.cli", "DetailType": "Canary requested", "Detail": detail}
+        self.events.put_events(Entries=[entry])
+
+        def newer() -> Memory | None:
+            data = self.document_of(f"canary/{name}")
+            found = codec.decode(data, Memory) if data else None
+            return found if found and found.last and (marked is None or found.last.at > marked.at) else None
+
+        found: Memory = wait_for(newer, seconds, f"a verdict of canary {name}")
+        return found
+
+    def calls(self, *, reset: bool = False) -> dict[str, Any]:
+        """Calls counted by the world's own AWS server."""
+        request = urllib.request.Request(f"{self.world.url('aws')}/_world/calls", method="DELETE" if reset else "GET")
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
+
+    def tell(self, part: str, path: str, body: Any = None, verb: str = "POST") -> Any:
+        """A switch of one of the world's parts ("aws", "dataplane", "control")."""
+        data = json.dumps(body if body is not None else {}).encode()
+        request = urllib.request.Request(f"{self.world.url(part)}/_world/{path}", data=data, method=verb)
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.loads(answer.read() or b"null")
