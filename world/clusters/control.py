@@ -2,6 +2,7 @@
 
 import json
 import re
+import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -39,7 +40,7 @@ class Control:
         elif path == "/_world/compact":
             self.store.compact()
         elif path == "/_world/identity":
-            self._new_identity()
+            self._new_identity(body.get("uid"))
         elif found := re.fullmatch(r"/_world/pods/([^/]+)/([^/]+)/(kill|sick|behave)", path):
             return self._hurt(self.store.get(("", "pods", found[1], found[2])), found[3], body)
         else:
@@ -58,11 +59,12 @@ class Control:
             self.runtime.behave(uid, body)
         return {"ok": True, "uid": uid}
 
-    def _new_identity(self) -> None:
+    def _new_identity(self, uid: str | None) -> None:
+        """Another cluster answers to this name; with `uid` that one does."""
         key = ("", "namespaces", "", "kube-system")
         with self.store.changed:
-            self.store.delete(key, 0)
-            self.store.create(key, {"metadata": {"name": "kube-system"}})
+            item = self.store.get(key)
+            self.store._put("MODIFIED", key, {**item, "metadata": {**item["metadata"], "uid": uid or str(uuid.uuid4())}})
 
     def _pod(self, pod: dict[str, Any]) -> dict[str, Any]:
         meta, status = pod["metadata"], pod.get("status") or {}

@@ -4,6 +4,7 @@ lambda_handler = entrypoint(observe_cluster.Request, observe_cluster.run)
 """
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, TypeVar
@@ -26,11 +27,13 @@ class Ports(Mapping[str, Any]):
     def __init__(self, region: str, table: str, bucket: str) -> None:
         self._region, self._table, self._bucket = region, table, bucket
         self._made: dict[str, Any] = {}
+        self._lock = threading.Lock()
 
     def __getitem__(self, port: str) -> Any:
-        if port not in self._made:
-            self._made[port] = self._make(port)
-        return self._made[port]
+        with self._lock:  # calls made side by side ask for the same adapter at the same time
+            if port not in self._made:
+                self._made[port] = self._make(port)
+            return self._made[port]
 
     def _make(self, port: str) -> Any:
         match port:

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from crossmesh.adapters.eks import Eks
+from crossmesh.adapters.eks import TOKEN_LIFE, Eks
 from crossmesh.adapters.kubernetes_pods import Named, NodeList, PodList, Service, pod_of, zone_of
 from crossmesh.core.settings import ClusterSettings, ServiceTarget
 from crossmesh.core.views import Cause, Pod, Seen, Unseen
@@ -36,6 +36,12 @@ class KubernetesClusters:
     """Implements `ports.Clusters`. Holds one connection pool a cluster, remade when the endpoint, CA or token stop working."""
 
     def __init__(self, region: str, eks: Eks | None = None) -> None:
+        from kubernetes.client import (  # heavy; here and not in the threads below, for its lazy imports are not safe there
+            ApiClient,
+            Configuration,
+        )
+
+        self._client, self._configuration = ApiClient, Configuration
         self._eks = eks or Eks(region)
         self._apis: dict[str, _Api] = {}
         self._zones: dict[tuple[str, str], dict[str, tuple[str, str]]] = {}
@@ -53,7 +59,8 @@ class KubernetesClusters:
         for attempt in (1, 2):
             try:
                 return self._view(cluster, namespaces, registered, identity, versions, begun)
-            except _NotSeen as why:
+            except Exception as error:  # noqa: BLE001 - whatever went wrong, this cluster was not seen, and the others must go on
+                why = error if isinstance(error, _NotSeen) else _NotSeen("crashed", f"{type(error).__name__}: {error}")
                 self._apis.pop(cluster.name, None)
                 self._eks.forget(cluster)
                 if attempt == 2 or why.cause not in ("unreachable", "refused") or time.time() - begun > CONNECT_TIMEOUT * 2:
@@ -87,7 +94,7 @@ class KubernetesClusters:
                 raise _NotSeen("refused", str(error)) from error
             except TransientError as error:
                 raise _NotSeen("unreachable", str(error)) from error
-            api = self._apis[cluster.name] = _Api(access.endpoint, access.ca, token, now + 600.0)
+            api = self._apis[cluster.name] = _Api(self._client, self._configuration(host=access.endpoint), access.ca, token, now + TOKEN_LIFE)
         return api
 
     def _view(
@@ -154,16 +161,12 @@ class KubernetesClusters:
 class _Api:
     """One cluster's API over the kubernetes client's transport."""
 
-    def __init__(self, endpoint: str, ca: bytes, token: str, expires: float) -> None:
-        from kubernetes.client import ApiClient, Configuration
-
-        configuration = Configuration(host=endpoint)
-        configuration.ssl_ca_cert = None
+    def __init__(self, client: Any, configuration: Any, ca: bytes, token: str, expires: float) -> None:
         configuration.ca_cert_data = ca.decode()
         configuration.retries = False  # ours to decide: urllib3's default of 3 makes a timeout of 3 s take 12 (measured)
         configuration.connection_pool_maxsize = _GETS_AT_ONCE
-        self._client = ApiClient(configuration)
-        self._endpoint = endpoint
+        self._client = client(configuration)
+        self._endpoint = configuration.host
         self._headers = {"Authorization": f"Bearer {token}", "Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "crossmesh"}
         self.expires = expires
 

@@ -1,6 +1,7 @@
 """What the admission webhooks of AWS's controller refuse (webhooks/appmesh of aws-app-mesh-controller-for-k8s), beyond the CRDs' types.
 
 What the cluster would not let in is an error here, with the same reasons; a webhook that stops at its first mistake hides others, this does not.
+Where a webhook leaves something out by an early return, a mistake there is a warning: such documents live in clusters.
 """
 
 from collections.abc import Iterator
@@ -107,13 +108,11 @@ def _http_match(document: Document, field: str, match: dict[str, Any], findings:
     _path(document, field, match, findings)
     if "hostname" in match:
         _exactly_one(document, f"{field}.hostname", match["hostname"], ("exact", "suffix"), findings)
-    for here, item in _items(field, match, "headers"):
-        _filters(document, here, item, findings, needed=True)
+    looked_at = _entries(document, _items(field, match, "headers"), findings, needed=True)
     for here, item in _items(field, match, "queryParameters"):
         if "match" in item and "exact" not in item["match"]:
-            findings.absent(
-                document, f"{here}.match", "one-of", "found an empty match, wanted exact", "leave match out to ask for presence only"
-            )
+            report = findings.absent if looked_at and not match.get("headers") else findings.warning
+            report(document, f"{here}.match", "one-of", "found an empty match, wanted exact", "leave match out to ask for presence only")
 
 
 def _grpc_match(document: Document, field: str, match: dict[str, Any], findings: Findings) -> None:
@@ -121,8 +120,7 @@ def _grpc_match(document: Document, field: str, match: dict[str, Any], findings:
         findings.absent(document, field, "one-of", "found neither serviceName nor hostname, wanted at least one")
     if "serviceName" not in match and "hostname" in match:
         _exactly_one(document, f"{field}.hostname", match["hostname"], ("exact", "suffix"), findings)
-    for here, item in _items(field, match, "metadata"):
-        _filters(document, here, item, findings, needed=False)
+    _entries(document, _items(field, match, "metadata"), findings, needed=False)
 
 
 def _items(field: str, match: dict[str, Any], name: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -130,20 +128,28 @@ def _items(field: str, match: dict[str, Any], name: str) -> Iterator[tuple[str, 
         yield f"{field}.{name}[{index}]", item
 
 
-def _filters(document: Document, field: str, item: dict[str, Any], findings: Findings, *, needed: bool) -> None:
+def _entries(document: Document, items: Iterator[tuple[str, dict[str, Any]]], findings: Findings, *, needed: bool) -> bool:
+    """Headers or metadata. Past the first range the webhook looks at none; False where that was so."""
+    looked_at = True
+    for field, item in items:
+        if "match" in item:
+            _filters(document, f"{field}.match", item["match"], findings, needed=needed, refused=looked_at)
+            looked_at = looked_at and "range" not in item["match"]
+    return looked_at
+
+
+def _filters(document: Document, field: str, match: dict[str, Any], findings: Findings, *, needed: bool, refused: bool) -> None:
     """The way a header or metadata entry is matched: not more than one."""
-    match = item.get("match")
-    if match is None:
-        return
+    error, absent = (findings.error, findings.absent) if refused else (findings.warning, findings.warning)
     given = [name for name in _FILTERS if name in match]
     if len(given) > 1:
-        findings.error(document, f"{field}.match", "one-of", f"found {' and '.join(given)}, wanted exactly one of {', '.join(_FILTERS)}")
+        error(document, field, "one-of", f"found {' and '.join(given)}, wanted exactly one of {', '.join(_FILTERS)}")
     elif not given and needed:
-        findings.absent(document, f"{field}.match", "one-of", f"found none, wanted exactly one of {', '.join(_FILTERS)}", "leave match out")
+        absent(document, field, "one-of", f"found none, wanted exactly one of {', '.join(_FILTERS)}", "leave match out")
     span = match.get("range", {})
     if "start" in span and "end" in span and span["start"] >= span["end"]:
         message = f"found a range from {span['start']} to {span['end']}, wanted an end greater than the start"
-        findings.error(document, f"{field}.match.range", "bad-range", message)
+        error(document, f"{field}.range", "bad-range", message)
 
 
 def _rewrite(document: Document, field: str, rewrite: dict[str, Any], match: dict[str, Any], findings: Findings) -> None:

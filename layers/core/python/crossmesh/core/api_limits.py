@@ -53,7 +53,7 @@ def check_quotas(members: Iterable[tuple[str, Document]], findings: Findings) ->
 
 
 def _refuses(document: Document, field: str, message: str, findings: Findings, cure: str = "") -> None:
-    if not document.broken:
+    if not document.doubts(field):
         findings.warning(document, field, "api-refuses", f"{message}; App Mesh refuses it", cure)
 
 

@@ -32,7 +32,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
 
     `spec` is the JSON value as the schema leaves it: no nulls, no unknown or mistyped members (for Namespace: empty). `mesh` is the mesh that a
     converted v1beta1 document names; v1beta2 leaves it to the labels of the Namespace. `live`: it came out of a cluster, whose webhook has
-    written `meshRef` into it. `broken`: it has mistakes, already reported; others may refer to it, but nothing more is said about it.
+    written `meshRef` into it. `broken`: the fields with mistakes that have been reported; others may refer to the document all the same.
     """
 
     api_version: str
@@ -46,7 +46,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     lines: dict[str, int] = {}  # dotted field -> line, for findings about parts of the spec
     mesh: str = ""
     live: bool = False
-    broken: bool = False
+    broken: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -57,6 +57,12 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     def legacy(self) -> bool:
         """Whether it was written as v1beta1."""
         return self.api_version.endswith("/v1beta1")
+
+    def doubts(self, field: str) -> bool:
+        """Whether `field` lacks something perhaps only because it was mistyped, which has been said."""
+        return any(
+            bad in ("", field) or bad.startswith((f"{field}.", f"{field}[")) or field.startswith((f"{bad}.", f"{bad}[")) for bad in self.broken
+        )
 
     def at(self, field: str) -> Place:
         """Where `field` stands, or the nearest thing around it that has a line."""

@@ -18,8 +18,8 @@ class Findings:
         self._found.add(Finding(level="warning", code=code, place=document.at(field), message=message, cure=cure))
 
     def absent(self, document: Document, field: str, code: str, message: str, cure: str = "") -> None:
-        """An error about something missing: of a broken document it may only have been mistyped, which has been said."""
-        if not document.broken:
+        """An error about something missing in `field`, unless a mistake there has been reported."""
+        if not document.doubts(field):
             self.error(document, field, code, message, cure)
 
     def add(self, finding: Finding) -> None:

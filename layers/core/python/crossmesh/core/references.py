@@ -102,7 +102,7 @@ class Resolver:
                 name = found[here] = aws_name(target)
         if arn is not None:
             name = found[f"{field}.{prefix}ARN"] = self._arn(document, kind, arn, f"{field}.{prefix}ARN")
-        if ref is None and arn is None and not name and not document.broken:
+        if ref is None and arn is None and not name and not document.doubts(field):
             message = f"neither {prefix}Ref nor {prefix}ARN: App Mesh refuses the empty name"
             self.findings.warning(document, field, "api-refuses", message, "say which it is")
         return name

@@ -19,15 +19,9 @@ _NOTHING: Any = object()  # what a wrong value is handed on as: absent
 class Checker:
     """Collects findings about one document. `unknown` is how grave a member that nobody knows is: clusters drop it silently."""
 
-    def __init__(self, file: str, tree: Tree, *, unknown: Literal["error", "warning"] = "warning", lines: dict[str, int] | None = None) -> None:
+    def __init__(self, file: str, tree: Tree, *, unknown: Literal["error", "warning"] = "warning") -> None:
         self.file, self.tree, self.unknown = file, tree, unknown
-        self.lines = tree.lines if lines is None else lines
         self.findings: list[Finding] = []
-
-    @property
-    def broken(self) -> bool:
-        """Whether anything so far was an error."""
-        return any(finding.level == "error" for finding in self.findings)
 
     def value(self, rule: Rule, value: Any, field: str) -> Any:
         """`value` in the schema's form; wrong parts are left out of it and reported."""
@@ -36,7 +30,7 @@ class Checker:
 
     def report(self, code: str, field: str, message: str, cure: str = "", level: Literal["error", "warning"] = "error") -> None:
         """Add a finding about `field`."""
-        place = Place(file=self.file, line=line_of(self.lines, field, self.tree.line), document=self.tree.document, field=field)
+        place = Place(file=self.file, line=line_of(self.tree.lines, field, self.tree.line), document=self.tree.document, field=field)
         self.findings.append(Finding(level=level, code=code, place=place, message=message, cure=cure))
 
     def wrong(self, field: str, value: Any, wanted: str, cure: str = "", code: str = "bad-value") -> Any:

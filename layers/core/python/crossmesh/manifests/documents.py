@@ -44,10 +44,12 @@ def load(files: Sequence[tuple[str, bytes]], *, strict: bool = False) -> Loaded:
     for file, data in files:
         trees, problems = read(file, data)
         findings += problems
-        doubtful = {finding.place.document for finding in problems if finding.level == "error"}
+        doubts = [(finding.place.document, finding.place.field) for finding in problems if finding.level == "error"]
         for tree in trees:
             for part, prefix in _objects(tree):
-                reader = _Reader(file, part, strict=strict, doubtful=tree.document in doubtful)
+                reader = _Reader(
+                    file, part, strict=strict, doubts=_below(prefix, [field for document, field in doubts if document == tree.document])
+                )
                 documents += reader.documents()
                 findings += [_prefixed(finding, prefix) for finding in reader.checker.findings]
     return Loaded(documents=tuple(documents), findings=tuple(sorted(findings, key=lambda f: (f.place, f.code))))
@@ -79,6 +81,13 @@ def _split(fields: dict[str, Any], count: int) -> list[dict[str, Any]]:
     return found
 
 
+def _below(prefix: str, fields: list[str]) -> list[str]:
+    """Those of a document's fields that belong to the List's item at `prefix`, as fields of the item."""
+    if not prefix:
+        return fields
+    return [field[len(prefix) + 1 :] for field in fields if field == prefix or field.startswith(f"{prefix}.")]
+
+
 def _prefixed(finding: Finding, prefix: str) -> Finding:
     if not prefix:
         return finding
@@ -89,8 +98,8 @@ def _prefixed(finding: Finding, prefix: str) -> Finding:
 class _Reader:
     """One object: whether it is ours, and if so as documents (a v1beta1 VirtualService is two)."""
 
-    def __init__(self, file: str, tree: Tree, *, strict: bool, doubtful: bool) -> None:
-        self.file, self.tree, self.doubtful = file, tree, doubtful
+    def __init__(self, file: str, tree: Tree, *, strict: bool, doubts: list[str]) -> None:
+        self.file, self.tree, self.doubts = file, tree, doubts
         unknown: Literal["error", "warning"] = "error" if strict else "warning"
         self.checker = Checker(file, tree, unknown=unknown)
 
@@ -109,12 +118,13 @@ class _Reader:
         if rule is None:
             return []
         metadata = self._metadata(root.get("metadata"), kind)
-        if metadata is None:
-            return []
         for key in root:
             if key not in _TOP and kind != "Namespace":
                 self.checker.report("unknown-field", key, f"{key} is no field here", f"known are {', '.join(_TOP)}", self.checker.unknown)
         spec = self._spec(rule, root) if kind != "Namespace" else {}
+        if metadata is None:
+            return []
+        broken = tuple(sorted({*self.doubts, *(f.place.field for f in self.checker.findings if f.level == "error")}))
         document = Document(
             api_version=version,
             kind=kind,
@@ -126,7 +136,7 @@ class _Reader:
             place=Place(file=self.file, line=self.tree.line, document=self.tree.document),
             lines=self.tree.lines,
             live=bool((root.get("metadata") or {}).get("uid")),
-            broken=self.doubtful or self.checker.broken,
+            broken=broken,
         )
         return legacy.convert(document) if version == OLD_VERSION else [document]
 

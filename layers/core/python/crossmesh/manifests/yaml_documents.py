@@ -231,13 +231,13 @@ class _Composer:
             line = self.text.encode()[:position].count(b"\n") + self.first
             return _Refused("not-yaml", line, f"not YAML: {getattr(error, 'reason', '') or error}", "remove the character")
         source = self.text.splitlines()
-        row = source[mark.line] if mark.line < len(source) else ""
-        if "\t" in row[: len(row) - len(row.lstrip())]:
-            return _Refused(
-                "not-yaml", mark.line + self.first, "a tab indents this line; YAML indents with spaces", "replace the tab by spaces"
-            )
-        context = f" {why}" if (why := getattr(error, "context", None)) else ""
-        return _Refused("not-yaml", mark.line + self.first, f"not YAML: {getattr(error, 'problem', '')}{context}", "correct the syntax")
+        row = min(mark.line, max(len(source) - 1, 0))
+        text = source[row] if source else ""
+        if "\t" in text[: len(text) - len(text.lstrip())]:
+            return _Refused("not-yaml", row + self.first, "a tab indents this line; YAML indents with spaces", "replace the tab by spaces")
+        context, begun = getattr(error, "context", None), getattr(error, "context_mark", None)
+        since = f" {context}" + (f" begun on line {begun.line + self.first}" if begun is not None else "") if context else ""
+        return _Refused("not-yaml", row + self.first, f"not YAML: {getattr(error, 'problem', '')}{since}", "correct the syntax")
 
 
 def _parser(text: str) -> Any:
