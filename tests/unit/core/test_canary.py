@@ -14,7 +14,9 @@ from tests.builders import PLACE
 
 NODES = {"blue": "blue_demo", "red": "red_demo"}
 HALF = {"blue_demo": Fraction(1, 2), "red_demo": Fraction(1, 2)}
-CANARY = CanarySettings(name="front", url="http://front", expect=Expect(mix=Mix(of="color", bodies=(("blue", "demo/blue"), ("red", "demo/red")))))
+CANARY = CanarySettings(
+    name="front", url="http://front", expect=Expect(mix=Mix(of="color", bodies=(("blue", "demo/blue"), ("red", "demo/red"))))
+)
 
 
 def answers(blue: int, red: int, *others: Sample) -> list[Sample]:

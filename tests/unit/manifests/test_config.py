@@ -45,12 +45,17 @@ def test_names_that_mean_nothing_or_too_much() -> None:
         "namespace: shop", "namespace: other"
     )
     loaded = config(SETTINGS.replace("shop/stock", "shop/gone"), a=MESH, b=other)
-    uncounted = "warning uncounted-node crossmesh.yaml:4 clusters: the pods of virtual node"
     assert told(loaded) == [
-        *(f"{uncounted} {name} count in no cluster" for name in ("other/cart", "shop/cart", "shop/stock")),
         "error ambiguous-name crossmesh.yaml:5 clusters.one.nodes[0]: 'cart' means several virtual nodes: other/cart, shop/cart",
         "error unknown-node crossmesh.yaml:6 clusters.two.nodes[0]: no manifest declares the virtual node 'shop/gone'",
     ]
+
+
+def test_a_node_whose_pods_count_nowhere() -> None:
+    assert told(config(SETTINGS.replace("[shop/stock]", "[]"))) == [
+        "warning uncounted-node crossmesh.yaml:4 clusters: the pods of virtual node shop/stock count in no cluster"
+    ]
+    assert told(config(SETTINGS.replace("{nodes: [shop/stock]}", "{}"))) == []
 
 
 def test_a_canarys_mix() -> None:

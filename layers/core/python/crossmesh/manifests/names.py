@@ -15,8 +15,9 @@ def resolve_names(settings: Settings, topology: Topology, file: str, lines: dict
     """The settings with all names as `namespace/name`, and what names nothing or more than one thing."""
     names = _Names(topology, file, lines)
     clusters = tuple(names.cluster(cluster) for cluster in settings.clusters)
+    if not names.findings:
+        names.uncounted(clusters)
     canaries = tuple(names.canary(canary) for canary in settings.canaries)
-    names.uncounted(clusters)
     return msgspec.structs.replace(settings, clusters=clusters, canaries=canaries), names.findings
 
 
