@@ -1,0 +1,170 @@
+"""What the pieces promise each other: template, state machines, functions, roles, events, payloads — and that nothing is said twice in two ways."""
+
+import ast
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from crossmesh.steps import apply_registry, lease
+from samtranslator.yaml_helper import yaml_parse
+
+from world.deploy import ROOT
+
+TEMPLATE: dict[str, Any] = yaml_parse((ROOT / "template.yaml").read_text())
+RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
+FUNCTIONS = {name: r["Properties"] for name, r in RESOURCES.items() if r["Type"] == "AWS::Serverless::Function"}
+MACHINES = {name: r["Properties"] for name, r in RESOURCES.items() if r["Type"] == "AWS::Serverless::StateMachine"}
+PACKAGE = ROOT / "layers" / "core" / "python" / "crossmesh"
+
+
+def definition(machine: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / MACHINES[machine]["DefinitionUri"]).read_text())
+    return found
+
+
+def states(of: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    found = dict(of["States"])
+    for state in of["States"].values():
+        for inner in (state.get("ItemProcessor"), *state.get("Branches", ())):
+            if inner:
+                found |= states(inner)
+    return found
+
+
+def test_every_function_folder_is_a_resource_and_a_step() -> None:
+    folders = {path.parent.name for path in ROOT.glob("functions/*/app.py")}
+    named = {Path(properties["CodeUri"]).name for properties in FUNCTIONS.values()}
+    assert folders == named
+    assert {"".join(part.title() for part in name.split("_")) + "Function" for name in named} == set(FUNCTIONS)
+    for name in named:
+        assert (PACKAGE / "steps" / f"{name}.py").exists()
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("functions/*/app.py")), ids=lambda p: p.parent.name)
+def test_a_handler_is_a_docstring_and_two_statements(path: Path) -> None:
+    body = ast.parse(path.read_text()).body
+    assert ast.get_docstring(ast.parse(path.read_text()))
+    assert [type(node) for node in body[1:]] == [ast.ImportFrom, ast.ImportFrom, ast.Assign]
+    assert len(path.read_text().splitlines()) <= 10
+
+
+@pytest.mark.parametrize("machine", sorted(MACHINES))
+def test_every_substitution_is_given_used_and_whole(machine: str) -> None:
+    text = (ROOT / MACHINES[machine]["DefinitionUri"]).read_text()
+    used = set(re.findall(r"\$\{(\w+)\}", text))
+    assert used == set(MACHINES[machine]["DefinitionSubstitutions"])
+    assert all(f'"${{{name}}}"' in text for name in used), "a substitution replaces a whole string, so that the file is valid JSON before it"
+
+
+@pytest.mark.parametrize("machine", sorted(MACHINES))
+def test_every_way_that_fails_ends_in_fail(machine: str) -> None:
+    for name, state in definition(machine)["States"].items():
+        if state["Type"] in ("Task", "Map"):
+            caught = [c for c in state.get("Catch", ()) if c["ErrorEquals"] == ["States.ALL"]]
+            assert caught, f"{name} catches nothing"
+            target, seen = caught[0]["Next"], set()
+            while target not in seen and definition(machine)["States"][target]["Type"] not in ("Fail", "Succeed"):
+                seen.add(target)
+                target = definition(machine)["States"][target].get("Next", target)
+            allowed = {"Look again": {"Done"}, "Probe front": {"Failed", "Kept", "Was every promise kept?"}}.get(name, {"Failed"})
+            assert target in allowed, f"{name} fails into {target}"
+
+
+@pytest.mark.parametrize("machine", sorted(MACHINES))
+def test_every_task_has_a_timeout_or_is_a_service_call_and_retries_with_jitter(machine: str) -> None:
+    for name, state in states(definition(machine)).items():
+        if state["Type"] == "Task":
+            assert state["Resource"].startswith("arn:aws:states") or state["TimeoutSeconds"] >= 60, name
+            assert all(retry.get("JitterStrategy") == "FULL" for retry in state["Retry"]), name
+
+
+def test_no_function_outlives_the_lease() -> None:
+    timeout = TEMPLATE["Globals"]["Function"]["Timeout"]
+    longest = max([timeout, *(properties.get("Timeout", timeout) for properties in FUNCTIONS.values())])
+    assert longest < lease.LIFE / 2, "a lease renewed when half its life is left must outlast any function"
+    assert longest > apply_registry.BUDGET
+
+
+def statements(function: str) -> list[dict[str, Any]]:
+    found = []
+    for policy in FUNCTIONS[function].get("Policies", ()):
+        for statement in policy["Statement"]:
+            inner = statement["Fn::If"][1] if "Fn::If" in statement else statement
+            found.append(inner)
+    return found
+
+
+def actions(function: str) -> set[str]:
+    return {action for statement in statements(function) for action in statement["Action"]}
+
+
+def test_only_two_functions_may_write_to_what_is_kept() -> None:
+    def writes(function: str, service: str) -> bool:
+        return any(a.startswith(f"{service}:") and not re.search(r":(List|Get|Describe|Discover)", a) for a in actions(function))
+
+    assert {f for f in FUNCTIONS if writes(f, "servicediscovery")} == {"ApplyRegistryFunction"}
+    assert {f for f in FUNCTIONS if writes(f, "appmesh")} == {"ReconcileMeshFunction"}
+    assert not any(writes(f, "ec2") or writes(f, "eks") for f in FUNCTIONS)
+
+
+def test_the_deciding_function_reaches_the_run_store_and_nothing_else() -> None:
+    assert {action.partition(":")[0] for action in actions("PlanRegistryFunction")} == {"s3"}
+
+
+def test_nobody_is_given_everything() -> None:
+    for function in FUNCTIONS:
+        for statement in statements(function):
+            assert "*" not in statement["Action"], function
+            assert not any(action.endswith(":*") for action in statement["Action"]), function
+
+
+def test_only_functions_that_read_clusters_carry_the_kubernetes_layer() -> None:
+    with_layer = {name for name, properties in FUNCTIONS.items() if any("Kubernetes" in str(layer) for layer in properties.get("Layers", ()))}
+    assert with_layer == {name for name in FUNCTIONS if "eks:DescribeCluster" in actions(name)}
+
+
+def test_the_own_code_layer_has_no_build_step() -> None:
+    assert "Metadata" not in RESOURCES["CoreLayer"], "with a BuildMethod python/ is nested in python/ and cannot be imported"
+
+
+def test_the_dependency_layer_keeps_the_model_of_every_service_that_is_called() -> None:
+    kept = set(re.search(r"SERVICES = (.*)", (ROOT / "layers/deps/Makefile").read_text())[1].split())  # type: ignore[index]
+    called = {name for file in PACKAGE.rglob("*.py") for name in re.findall(r'aws\.client\("(\w+)"', file.read_text())}
+    assert called <= kept
+    assert called >= {"servicediscovery", "appmesh", "eks", "dynamodb", "s3", "stepfunctions"}
+
+
+def test_bucket_and_table_survive_the_stack() -> None:
+    for name in ("Bucket", "Table"):
+        assert RESOURCES[name]["DeletionPolicy"] == RESOURCES[name]["UpdateReplacePolicy"] == "Retain"
+
+
+def test_every_trigger_has_a_sample_event_that_its_pattern_takes() -> None:
+    for machine, properties in MACHINES.items():
+        for name, event in properties.get("Events", {}).items():
+            assert event["Properties"]["DeadLetterConfig"], f"{machine}.{name}"
+            assert event["Properties"]["RetryPolicy"], f"{machine}.{name}"
+            if event["Type"] == "EventBridgeRule":
+                pattern = event["Properties"]["Pattern"]
+                taken = [s for s in samples() if s["source"] in pattern["source"] and s["detail-type"] in pattern["detail-type"]]
+                assert taken, f"no sample in events/ for {machine}.{name}"
+
+
+def samples() -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in sorted(ROOT.glob("events/*.json"))]
+
+
+def test_every_parameter_and_output_says_what_it_is() -> None:
+    for name, parameter in TEMPLATE["Parameters"].items():
+        assert len(parameter["Description"]) > 20, name
+    for name, output in TEMPLATE["Outputs"].items():
+        assert output["Description"], name
+
+
+def test_the_readers_rights_are_reading() -> None:
+    for item in yaml.safe_load_all((ROOT / "clusters" / "reader.yaml").read_text()):
+        for rule in item.get("rules", ()):
+            assert set(rule["verbs"]) <= {"get", "list", "watch"}
