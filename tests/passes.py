@@ -3,7 +3,16 @@
 The deployed machines are exercised in tests/e2e; this only strings their steps together.
 """
 
-from crossmesh.adapters.memory import MemoryClock, MemoryClusters, MemoryExecutions, MemoryMesh, MemoryRegistry, MemoryRunStore, MemoryState
+from crossmesh.adapters.memory import (
+    MemoryClock,
+    MemoryClusters,
+    MemoryExecutions,
+    MemoryMesh,
+    MemoryRegistry,
+    MemoryRunStore,
+    MemoryState,
+    MemoryTelemetry,
+)
 from crossmesh.core.actions import RegistryPlan
 from crossmesh.steps import (
     apply_registry,
@@ -33,6 +42,7 @@ class MemoryWorld:
         self.registry = MemoryRegistry()
         self.registry.namespaces[NAMESPACE] = ("ns-1", "DNS_PRIVATE")
         self.state, self.runs, self.executions, self.mesh = MemoryState(), MemoryRunStore(), MemoryExecutions(), MemoryMesh()
+        self.telemetry = MemoryTelemetry()
         self.count = 0
 
     @property
@@ -45,6 +55,7 @@ class MemoryWorld:
             "RunStore": self.runs,
             "Executions": self.executions,
             "MeshApi": self.mesh,
+            "Telemetry": self.telemetry,
         }
 
     def look(self, context: Context) -> look.Response:

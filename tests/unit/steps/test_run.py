@@ -2,13 +2,13 @@
 
 import msgspec
 import pytest
-
 from crossmesh.core.actions import Outcome
 from crossmesh.core.views import Unseen
 from crossmesh.errors import LeaseLost
 from crossmesh.steps import apply_registry, store
 from crossmesh.steps.calls import Call, Together
 from crossmesh.steps.drive import drive, perform
+
 from tests.builders import context, pod
 from tests.passes import MemoryWorld
 
@@ -85,12 +85,12 @@ def test_a_run_whose_lease_was_taken_stops_before_the_next_write() -> None:
     world = world_with("u1", "u22")
     steps = world.steps(context(), "run-x")
     answer, stolen = None, False
-    with pytest.raises(LeaseLost):
+    with pytest.raises(LeaseLost):  # noqa: PT012 - the loop drives the run call by call
         while True:
             asked = steps.send(answer)
             if isinstance(asked, Together) and any(call.method == "register" for call in asked.calls):
                 pytest.fail("it wrote without the lease")
-            if isinstance(asked, Call) and asked.method == "observe" or isinstance(asked, Together):
+            if (isinstance(asked, Call) and asked.method == "observe") or isinstance(asked, Together):
                 world.executions.alive.clear()
             if (
                 isinstance(asked, Call)

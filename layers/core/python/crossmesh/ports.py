@@ -9,8 +9,9 @@ from typing import Protocol
 import msgspec
 
 from crossmesh.core.actions import CreateService
-from crossmesh.core.canary import Sample
+from crossmesh.core.canary import Memory, Sample, Verdict
 from crossmesh.core.mesh_view import MeshResource, MeshTarget
+from crossmesh.core.report import Report
 from crossmesh.core.settings import ClusterSettings, ServiceTarget
 from crossmesh.core.views import Instance, Seen, ServiceView, Unseen
 
@@ -178,3 +179,13 @@ class Front(Protocol):
 
     def probe(self, url: str, requests: int, timeout: float, canary: str) -> tuple[Sample, ...]:
         """`requests` GETs of `url`, each within `timeout` seconds. Never raises for what a server does: that is a Sample with an error."""
+
+
+class Telemetry(Protocol):
+    """What alarms and the dashboard read."""
+
+    def report(self, report: Report) -> None:
+        """Metrics of a look or run."""
+
+    def verdict(self, verdict: Verdict, memory: Memory) -> None:
+        """Metrics of a canary's run; `memory` is its history, this run included."""

@@ -66,6 +66,10 @@ class Ports(Mapping[str, Any]):
 
                 resolver = os.environ.get("CROSSMESH_RESOLVER", "")
                 return Front(resolver_at(resolver) if resolver else system_resolve)
+            case "Telemetry":
+                from crossmesh.telemetry import EmbeddedMetrics
+
+                return EmbeddedMetrics(os.environ.get("CROSSMESH_DEPLOYMENT", "").rpartition("/")[2])
             case "Executions":
                 from crossmesh.adapters.stepfunctions import StepFunctions
 

@@ -3,7 +3,9 @@
 import msgspec
 
 from crossmesh.core.actions import CreateService
+from crossmesh.core.canary import Memory, Verdict
 from crossmesh.core.mesh_view import PARENT, MeshResource, MeshTarget, target_of
+from crossmesh.core.report import Report
 from crossmesh.core.settings import ClusterSettings, ServiceTarget
 from crossmesh.core.topology import Request
 from crossmesh.core.views import Instance, Pod, Seen, ServiceView, Unseen
@@ -279,3 +281,19 @@ class MemoryMesh:
         for target, resource in self.resources.items():
             if resource.arn == arn:
                 self.resources[target] = msgspec.structs.replace(resource, tags={**(resource.tags or {}), **tags})
+
+
+class MemoryTelemetry:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.reports: list[Report] = []
+        self.verdicts: list[Verdict] = []
+
+    def report(self, report: Report) -> None:
+        """A look or run."""
+        self.reports.append(report)
+
+    def verdict(self, verdict: Verdict, memory: Memory) -> None:
+        """A canary's run."""
+        self.verdicts.append(verdict)

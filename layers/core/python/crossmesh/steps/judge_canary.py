@@ -5,7 +5,7 @@ import msgspec
 from crossmesh import codec
 from crossmesh.core.canary import Memory, Sample, judge, shares
 from crossmesh.core.settings import CanarySettings
-from crossmesh.ports import Clock, State
+from crossmesh.ports import Clock, State, Telemetry
 from crossmesh.steps import store
 from crossmesh.steps.calls import Step, call
 from crossmesh.steps.context import Context
@@ -58,6 +58,7 @@ def run(request: Request, context: Context) -> Step[Response]:
             memory = msgspec.structs.replace(memory, last=verdict)
         yield from call(State.write, memory_key(canary.name), codec.encode(memory))
         yield from store.save(store.key(request.id, f"verdicts/{canary.name}"), verdict)
+        yield from call(Telemetry.verdict, verdict, memory)
         verdicts.append(Judged(canary=canary.name, kind=verdict.kind, says=verdict.says, failures=memory.failures))
     return Response(id=request.id, failed=any(v.kind != "good" for v in verdicts), verdicts=tuple(verdicts))
 

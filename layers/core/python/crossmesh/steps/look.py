@@ -12,7 +12,7 @@ from crossmesh.core.mesh_plan import MeshPlan
 from crossmesh.core.report import Report, cluster_lines, summary
 from crossmesh.core.views import RegistryView, View
 from crossmesh.errors import CrossmeshError
-from crossmesh.ports import Clock, Lease, Registry, RunStore, State
+from crossmesh.ports import Clock, Lease, Registry, RunStore, State, Telemetry
 from crossmesh.steps import mesh, observe, store
 from crossmesh.steps.calls import Step, call, to, together
 from crossmesh.steps.context import Context
@@ -102,6 +102,7 @@ def _look(request: Request, context: Context) -> Step[Response]:
         **summary(seen.plan, seen.mesh),  # type: ignore[arg-type]
     )
     yield from call(State.write, LAST, codec.encode(report))
+    yield from call(Telemetry.report, report)
     look = ""
     if decision != "quiet":
         look = yield from store.save(store.key(request.id, "look"), seen.plan)

@@ -4,7 +4,7 @@ import msgspec
 
 from crossmesh import codec
 from crossmesh.core.report import Report
-from crossmesh.ports import Clock, State
+from crossmesh.ports import Clock, State, Telemetry
 from crossmesh.steps import look
 from crossmesh.steps.calls import Step, call
 from crossmesh.steps.context import Context
@@ -29,4 +29,5 @@ def run(request: Request, context: Context) -> Step[Response]:
     failure = f"{request.failure.get('Error', '')}: {request.failure.get('Cause', '')[:500]}"
     report = Report(id=request.id, kind="failed", at=now, config=context.config, version=context.version, failure=failure)
     yield from call(State.write, look.LAST, codec.encode(report))
+    yield from call(Telemetry.report, report)
     return Response()

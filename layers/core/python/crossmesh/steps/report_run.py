@@ -10,7 +10,7 @@ from crossmesh.core.actions import RegistryPlan
 from crossmesh.core.mesh_plan import MeshPlan
 from crossmesh.core.report import Report, cluster_lines, summary
 from crossmesh.core.views import Unseen, View
-from crossmesh.ports import Clock, RunStore, State
+from crossmesh.ports import Clock, RunStore, State, Telemetry
 from crossmesh.steps import lease, store
 from crossmesh.steps.calls import Step, call
 from crossmesh.steps.context import Context, Run
@@ -58,6 +58,7 @@ def run(request: Request, context: Context) -> Step[Response]:
         yield from lease.check(this)
         yield from call(State.write, store.MEMORY, codec.encode(plan.memory))
     yield from call(State.write, LAST, codec.encode(report))
+    yield from call(Telemetry.report, report)
     due = now if kind == "superseded" else plan.again_at if plan else 0.0
     return Response(kind=kind, look_again=due > 0, wait_until=_rfc3339(due) if due else "")
 
