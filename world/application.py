@@ -69,6 +69,14 @@ class Application:
 
         wait_for(ended, seconds, f"the end of run {run}")
 
+    def idle_all(self, seconds: float = 60.0) -> None:
+        """Wait until no run is under way."""
+
+        def none() -> bool:
+            return not self.states.list_executions(stateMachineArn=self.outputs["ReconcileArn"], statusFilter="RUNNING")["executions"]
+
+        wait_for(none, seconds, "no run")
+
     def instances(self, service: str = "colorapp") -> dict[str, dict[str, str]]:
         """Instance id -> attributes, as discovery shows them; {} where there is no such service yet."""
         try:

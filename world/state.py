@@ -57,10 +57,18 @@ def create(folder: Path, name: str, index: int) -> World:
     return World(folder)
 
 
-def free_index(root: Path) -> int:
-    """A pod network that no running world below `root` uses."""
-    taken = {json.loads(file.read_text())["index"] for file in root.glob("*/world.json") if (file.parent / "pids.json").exists()}
-    return next(index for index in range(200) if index not in taken)
+def claim_network() -> tuple[int, socket.socket]:
+    """A pod network that no other world on this machine uses, and the socket that claims it for as long as it is open (the kernel closes it with us)."""
+    for index in range(200):
+        claim = socket.socket()
+        try:
+            claim.bind((f"127.{2 + index}.255.254", 20_001))
+            claim.listen(1)
+        except OSError:
+            claim.close()
+            continue
+        return index, claim
+    raise RuntimeError("200 worlds run already")
 
 
 def _free_ports(count: int) -> list[int]:

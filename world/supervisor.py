@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from world.state import World, create, free_index
+from world.state import World, claim_network, create
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = {
@@ -129,7 +129,8 @@ def running_world(name: str, root: Path, *, filled: bool = True) -> Iterator[Wor
     end(folder)
     shutil.rmtree(folder, ignore_errors=True)
     root.mkdir(parents=True, exist_ok=True)
-    world = create(folder, name, free_index(root))
+    index, claim = claim_network()
+    world = create(folder, name, index)
     supervisor = Supervisor(world)
     try:
         supervisor.start()
@@ -138,6 +139,7 @@ def running_world(name: str, root: Path, *, filled: bool = True) -> Iterator[Wor
         yield world
     finally:
         supervisor.stop()
+        claim.close()
 
 
 def end(folder: Path) -> bool:

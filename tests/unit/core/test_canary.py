@@ -5,11 +5,11 @@ from fractions import Fraction
 from math import comb
 
 import pytest
-
 from crossmesh.core.canary import ALPHA, Memory, Sample, judge, shares
 from crossmesh.core.exact import binomial, two_sided
 from crossmesh.core.settings import CanarySettings, Expect, Mix
 from crossmesh.core.topology import Resource, Topology
+
 from tests.builders import PLACE
 
 NODES = {"blue": "blue_demo", "red": "red_demo"}

@@ -2,13 +2,13 @@
 
 import msgspec
 import pytest
-
 from crossmesh import codec
-from crossmesh.core.actions import CreateService, DeleteService, Deregister, Memory, Register, RegistryPlan, TagService
+from crossmesh.core.actions import CreateService, DeleteService, Deregister, Memory, Operator, Register, RegistryPlan, TagService
 from crossmesh.core.registry_plan import Inputs, deployment_tag, plan
 from crossmesh.core.settings import Policy
 from crossmesh.core.views import Instance, Pod, RegistryView, Seen, ServiceView, Unseen, View
 from crossmesh.steps.context import Context
+
 from tests.builders import NAMESPACE, context, node, pod
 
 DEPLOYMENT = "1/us-east-1/crossmesh"
@@ -39,7 +39,9 @@ def registered(cluster: str, of: Pod, version: str = "blue", **extra: str) -> In
     return Instance(id=made.id, attributes={**made.attributes, **extra})
 
 
-def decide(where: Context, *views: View, registry: ServiceView, memory: Memory | None = None, now: float = 100.0) -> RegistryPlan:
+def decide(
+    where: Context, *views: View, registry: ServiceView, memory: Memory | None = None, now: float = 100.0, operator: Operator | None = None
+) -> RegistryPlan:
     return plan(
         Inputs(
             settings=where.settings,
@@ -47,6 +49,7 @@ def decide(where: Context, *views: View, registry: ServiceView, memory: Memory |
             views=views,
             registry=RegistryView(begun=now, services=(registry,)),
             memory=memory or Memory(),
+            operator=operator or Operator(),
             deployment=DEPLOYMENT,
         )
     )
@@ -303,3 +306,54 @@ def test_any_order_of_inputs_gives_the_same_bytes() -> None:
     one = decide(context(), seen("a", *pods), Unseen(cluster="b", cause="timeout"), registry=service(*there))
     two = decide(context(), Unseen(cluster="b", cause="timeout"), seen("a", *reversed(pods)), registry=service(*reversed(there)))
     assert codec.encode(one) == codec.encode(two)
+
+
+def test_removed_by_another_hand_twice_stops_the_service_until_resumed() -> None:
+    mine, where = pod("u1"), context()
+    first = decide(where, seen("a", mine), seen("b"), registry=service(), memory=Memory(registered={"a.u1": 90.0}), now=100.0)
+    assert verbs(first) == [("Register", "demo/pod-u1")]  # once may be an accident: repaired
+    proved = msgspec.structs.replace(first.memory, registered={"a.u1": 101.0})
+    second = decide(where, seen("a", mine, pod("u22")), seen("b"), registry=service(), memory=proved, now=160.0)
+    assert second.actions == ()
+    assert {w.why for w in second.withheld} == {"contested"}
+    assert "crossmesh resume color.demo.local" in second.withheld[0].detail
+    resumed = Operator(resumed={f"color.{NAMESPACE}": 200.0})
+    third = decide(where, seen("a", mine, pod("u22")), seen("b"), registry=service(), memory=second.memory, now=201.0, operator=resumed)
+    assert len(third.actions) == 2
+
+
+def test_what_we_removed_ourselves_is_no_other_hand() -> None:
+    unready = pod("u1", ready=False)
+    others = [registered("a", pod(f"o{i}")) for i in range(9)]
+    there = service(registered("a", pod("u1")), *others)
+    everyone = [pod(f"o{i}") for i in range(9)]
+    gone = decide(context(), seen("a", unready, *everyone), seen("b"), registry=there, memory=Memory(registered={"a.u1": 90.0}))
+    assert verbs(gone) == [("Deregister", "demo/pod-u1")]
+    assert gone.memory.registered == {}
+
+
+def test_forget_removes_the_instances_of_a_cluster_out_of_sight_once() -> None:
+    there, where = service(registered("a", pod("u1"))), context()
+    asked = Operator(forget={"a": 50.0})
+    lost = Unseen(cluster="a", cause="unreachable")
+    first = decide(where, lost, seen("b"), registry=there, operator=asked)
+    assert verbs(first) == [("Deregister", "demo/pod-u1")]
+    done = decide(where, lost, seen("b"), registry=service(), operator=asked, memory=first.memory)
+    assert done.memory.forgotten == {"a": 50.0}
+    again = decide(where, lost, seen("b"), registry=there, operator=asked, memory=done.memory)
+    assert again.actions == ()
+
+
+def test_forget_never_removes_what_is_seen() -> None:
+    found = decide(
+        context(), seen("a", pod("u1")), seen("b"), registry=service(registered("a", pod("u1"))), operator=Operator(forget={"a": 50.0})
+    )
+    assert found.actions == ()
+
+
+def test_drain_takes_everything_of_ours_out_and_nothing_else() -> None:
+    foreign = Instance(id="x", attributes={})
+    there = service(registered("a", pod("u1")), registered("b", pod("v1")), foreign)
+    found = decide(context(), seen("a", pod("u1")), Unseen(cluster="b", cause="timeout"), registry=there, operator=Operator(draining=50.0))
+    assert sorted(a.id for a in found.actions if isinstance(a, Deregister)) == ["a.u1", "b.v1"]
+    assert len(found.actions) == 2

@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from crossmesh.cli import plan, render, status, validate
+    from crossmesh.cli import operate, plan, render, runs, status, validate
 
     parser = argparse.ArgumentParser(
         prog="crossmesh", description="Keeps AWS Cloud Map and App Mesh equal to what several EKS clusters really run."
@@ -43,13 +43,40 @@ def _parser() -> argparse.ArgumentParser:
 
     verb = verbs.add_parser("validate", parents=[common], help="tell every mistake in settings and manifests")
     verb.add_argument("files", nargs="*", metavar="FILE", help="manifests to check instead of the configuration folder")
+    verb.add_argument("--strict", action="store_true", help="unknown fields are errors, not warnings")
     verb.set_defaults(run=validate.run)
+    verb = verbs.add_parser("schema", parents=[common], help="print the JSON Schema of crossmesh.yaml")
+    verb.set_defaults(run=validate.schema)
     verb = verbs.add_parser("render", parents=[common], help="print the API requests that the manifests mean, in apply order")
     verb.add_argument("--target", choices=["appmesh"], default="appmesh")
+    verb.add_argument("--ip-family", choices=["ipv4", "ipv6"], default="ipv4", help="of the clusters (default: %(default)s)")
     verb.add_argument("files", nargs="*", metavar="FILE", help="manifests (default: the configuration folder's)")
     verb.set_defaults(run=render.run)
     verb = verbs.add_parser("status", parents=[common, deployed], help="is everything registered, since when, and if not why")
     verb.set_defaults(run=status.run)
     verb = verbs.add_parser("plan", parents=[common, deployed], help="what the next run would do and why; writes nothing to registry or mesh")
     verb.set_defaults(run=plan.run)
+    asked = argparse.ArgumentParser(add_help=False)
+    asked.add_argument("--yes", action="store_true", help="do not ask")
+    for name, text in (("pause", "look on, but apply nothing"), ("drain", "take every instance of this deployment out of Cloud Map")):
+        verb = verbs.add_parser(name, parents=[common, deployed, asked], help=text)
+        verb.set_defaults(run=operate.run, verb=name)
+    verb = verbs.add_parser("resume", parents=[common, deployed, asked], help="end a pause or drain, or let a stopped SERVICE go on")
+    verb.add_argument("service", nargs="?", default="", metavar="SERVICE", help="service.namespace, as `status` names it")
+    verb.set_defaults(run=operate.run, verb="resume")
+    verb = verbs.add_parser(
+        "forget", parents=[common, deployed, asked], help="remove the instances of a cluster that is gone; --identity accepts a rebuilt one"
+    )
+    verb.add_argument("cluster", metavar="CLUSTER")
+    verb.add_argument("--identity", action="store_true", help="do not remove: record the identity that the cluster shows now")
+    verb.set_defaults(run=operate.run, verb="forget")
+    verb = verbs.add_parser("unlock", parents=[common, deployed, asked], help="end the lease by hand")
+    verb.set_defaults(run=operate.unlock, verb="unlock")
+    for name, text, what in (
+        ("explain", "what a run saw, planned, withheld and did", runs.explain),
+        ("replay", "plan again from a run's inputs", runs.replay),
+    ):
+        verb = verbs.add_parser(name, parents=[common, deployed], help=text)
+        verb.add_argument("run_id", nargs="?", default="", metavar="RUN", help="default: the last one")
+        verb.set_defaults(run=what)
     return parser

@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         if isinstance(view, Unseen):
             out.print(f"! {view.cluster} is unseen ({view.cause}): {view.detail}", style="yellow", highlight=False, markup=False)
     for action in actions:
-        _line(action)
+        out.print(line_of(action), style=STYLE[sign_of(action)], highlight=False, markup=False)
     for change in seen.mesh.actions:
         sign = {"create": "+", "update": "~", "delete": "-"}[change.verb]
         out.print(f"{sign} {change.target}: {change.reason}", style=STYLE[sign], highlight=False, markup=False)
@@ -63,8 +63,12 @@ def run(arguments: argparse.Namespace) -> int:
     return 3 if total else 0
 
 
-def _line(action: RegistryAction) -> None:
-    sign = SIGN[action.__struct_config__.tag] if not (isinstance(action, Register) and action.change) else "~"  # type: ignore[index]
+def sign_of(action: RegistryAction) -> str:
+    """+ adds, - removes, ~ changes."""
+    return "~" if isinstance(action, Register) and action.change else SIGN[str(action.__struct_config__.tag)]
+
+
+def line_of(action: RegistryAction) -> str:
+    """An action as a line of a diff."""
     what = f"{action.pod} of {action.cluster}" if isinstance(action, Register | Deregister) else "service"
-    line = f"{sign} {action.service}.{action.namespace}: {what}: {action.reason}"
-    console().print(line, style=STYLE[sign], highlight=False, markup=False)
+    return f"{sign_of(action)} {action.service}.{action.namespace}: {what}: {action.reason}"

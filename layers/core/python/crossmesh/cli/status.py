@@ -9,8 +9,9 @@ from rich.table import Table
 from crossmesh import codec
 from crossmesh.cli import stack
 from crossmesh.cli.printing import console, print_json
+from crossmesh.core.actions import Operator
 from crossmesh.core.report import Report
-from crossmesh.steps import look, report_run
+from crossmesh.steps import look, report_run, store
 
 STALE = 180.0  # seconds without a look after which the schedule itself is the finding
 
@@ -19,9 +20,10 @@ def run(arguments: argparse.Namespace) -> int:
     """0 = everything is as declared, 3 = something is not."""
     ports, _ = stack.ports(arguments, "")
     last_look, last_run = (_report(ports["State"].read(key)) for key in (look.LAST, report_run.LAST))
-    paused = ports["State"].read("pause") is not None
+    operator = _operator(ports["State"].read(store.OPERATOR))
+    paused = bool(operator.paused)
     now = time.time()
-    problems = _problems(last_look, paused, now)
+    problems = _problems(last_look, last_run, paused, now)
     if arguments.json:
         print_json(
             {
@@ -55,11 +57,15 @@ def run(arguments: argparse.Namespace) -> int:
     return 3 if problems else 0
 
 
+def _operator(data: bytes | None) -> Operator:
+    return codec.decode(data, Operator) if data else Operator()
+
+
 def _report(data: bytes | None) -> Report | None:
     return codec.decode(data, Report) if data else None
 
 
-def _problems(last: Report | None, paused: bool, now: float) -> list[str]:
+def _problems(last: Report | None, last_run: Report | None, paused: bool, now: float) -> list[str]:
     if last is None:
         return ["no look has been taken yet"]
     found = [f"cluster {line.name} is unseen: {line.cause}: {line.detail}" for line in last.clusters if line.cause]
@@ -70,7 +76,8 @@ def _problems(last: Report | None, paused: bool, now: float) -> list[str]:
     if last.kind == "failed":
         found.append(f"the last look failed: {last.failure}")
     pending = last.adds + last.removals + last.mesh_actions
-    if pending:
+    done = last_run is not None and last_run.kind == "applied" and last_run.at > last.at
+    if pending and not done:
         waits = " (Mode is observe: nothing is applied)" if last.kind == "observe" else ""
         found.append(f"{pending} changes pending: {last.adds} adds, {last.removals} removals, {last.mesh_actions} in the mesh{waits}")
     if last.mesh_unavailable:

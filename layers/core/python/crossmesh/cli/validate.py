@@ -12,16 +12,17 @@ from crossmesh.core.documents import Finding
 from crossmesh.core.topology_build import build
 from crossmesh.manifests import load
 from crossmesh.manifests.config import load_config
+from crossmesh.manifests.settings_schema import settings_schema
 
 
 def run(arguments: argparse.Namespace) -> int:
     """0 = nothing wrong, 1 = errors, 3 = warnings only."""
     if arguments.files:
-        loaded = load([(name, Path(name).read_bytes()) for name in arguments.files])
+        loaded = load([(name, Path(name).read_bytes()) for name in arguments.files], strict=arguments.strict)
         findings: Sequence[Finding] = (*loaded.findings, *build(loaded.documents).findings)
         counted = f"{len(loaded.documents)} documents"
     else:
-        config = load_config(Path(arguments.config))
+        config = load_config(Path(arguments.config), strict=arguments.strict)
         findings = config.findings
         counted = f"{len(config.documents)} documents, {len(config.settings.clusters) if config.settings else 0} clusters, configuration {config.sha256[:12]}"
     show(findings, as_json=arguments.json)
@@ -29,6 +30,13 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.json:
         console().print(f"{counted}: {errors} errors, {len(findings) - errors} warnings", highlight=False)
     return 1 if errors else 3 if findings else 0
+
+
+def schema(arguments: argparse.Namespace) -> int:
+    """Print the schema that editors and other tools check crossmesh.yaml with."""
+    del arguments
+    print_json(settings_schema())
+    return 0
 
 
 def show(findings: Sequence[Finding], *, as_json: bool) -> None:

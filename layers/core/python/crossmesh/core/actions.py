@@ -107,6 +107,16 @@ class Withheld(msgspec.Struct, frozen=True, kw_only=True):
     until: float = 0.0
 
 
+class Operator(msgspec.Struct, frozen=True, kw_only=True):
+    """What people asked for, by the command line: written by them, read by every pass. Times are seconds since the epoch, 0 = never."""
+
+    paused: float = 0.0  # nothing is applied
+    draining: float = 0.0  # every instance of ours goes, and none comes, until resumed
+    forget: dict[str, float] = {}  # cluster -> remove its instances, though it is not seen or not in the settings any more
+    accept: dict[str, float] = {}  # cluster -> record the identity that it shows now
+    resumed: dict[str, float] = {}  # "service.namespace" -> go on though it was contested
+
+
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
     """What the planner remembers between passes. `schema` lets a newer version read an older one's."""
 
@@ -116,6 +126,11 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     terminating: dict[str, float] = {}  # uid of a registered pod once seen Terminating -> when
     confirmations: dict[str, float] = {}  # instance id -> begin of the first listing that wanted it removed
     services: dict[str, tuple[str, str]] = {}  # "service.namespace" -> (id, arn) of every service we wrote into
+    registered: dict[str, float] = {}  # instance id -> when we registered it and discovery proved it; kept 10 minutes
+    lost: dict[str, tuple[float, ...]] = {}  # instance id -> when another hand had removed it since; kept 10 minutes
+    contested: dict[str, tuple[float, str]] = {}  # "service.namespace" -> (since when it is stopped, which instance showed it)
+    forgotten: dict[str, float] = {}  # cluster -> the `forget` that was carried out
+    accepted: dict[str, float] = {}  # cluster -> the `accept` that was carried out
 
 
 class RegistryPlan(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,6 +15,7 @@ from crossmesh.core.actions import (
     DeleteService,
     Deregister,
     Memory,
+    Operator,
     Register,
     RegistryAction,
     RegistryPlan,
@@ -28,6 +29,7 @@ from crossmesh.core.settings import Settings
 from crossmesh.core.topology import Topology
 from crossmesh.core.views import Instance, Pod, RegistryView, Seen, ServiceView, Unseen, View
 
+CONTEST_WINDOW = 600.0  # seconds: removed by another hand twice within this time of our registering it stops the service (rule 2)
 SERVICE_LIMIT = 1_000  # instances per service, fixed (Cloud Map quotas page)
 OWNER_TAG = "crossmesh:owner"
 
@@ -45,6 +47,7 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     views: tuple[View, ...]
     registry: RegistryView
     memory: Memory = Memory()
+    operator: Operator = Operator()
     deployment: str
     ipv6: bool = False
 
@@ -88,6 +91,9 @@ class _Planner:
     def plan(self) -> RegistryPlan:
         nodes = self.inputs.topology.nodes
         wanted, claimed = ep.desired(nodes, self.clusters, self.seen.values(), owner=self.owner)
+        if self.inputs.operator.draining:
+            wanted, claimed = (), ()
+        self._contest(wanted)
         named = {f"{n.cloud_map.service}.{n.cloud_map.namespace}" for n in nodes if n.cloud_map}
         conflicts = self._conflicts()
         by_service: dict[str, list[ep.Endpoint]] = defaultdict(list)
@@ -148,10 +154,14 @@ class _Planner:
             for endpoint in wanted:
                 self._withhold_add(endpoint, "namespace-missing", f"Cloud Map namespace {name} does not exist; create it (docs/operating.md)")
             return []
-        if stopped:
+        contested = self.contested.get(key)
+        if stopped or contested:
             for endpoint in wanted:
                 if endpoint.id not in have:
-                    self._withhold_add(endpoint, "conflict", "another deployment uses this owner")
+                    if stopped:
+                        self._withhold_add(endpoint, "conflict", "another deployment uses this owner")
+                    else:
+                        self._withhold_add(endpoint, "contested", self._contest_text(key))
         else:
             self._ensure(key, service, wanted)
             removals = self._removals(service, {e.id for e in wanted})
@@ -255,6 +265,10 @@ class _Planner:
         """Why an unwanted instance of ours should go; None (and withheld, where a person should know) if nothing says so for sure."""
         cluster, uid = instance.attributes.get(ep.CLUSTER, ""), instance.attributes.get(ep.POD_UID, "")
         name = f"{instance.attributes.get(ep.NAMESPACE, '')}/{instance.attributes.get(ep.POD, '')}"
+        if self.inputs.operator.draining:
+            return "forgotten", "the registry is being drained"
+        if self._forgetting(cluster):
+            return "forgotten", f"`crossmesh forget {cluster}`"
         if cluster not in self.clusters:
             detail = f"cluster {cluster!r} is not in the settings; `crossmesh forget {cluster}` removes its instances"
             self._withhold_removal(service, instance, "orphaned", detail)
@@ -297,8 +311,8 @@ class _Planner:
             by_service[removal.service.key].append(removal)
         policy = self.inputs.settings.policy
         for key, wanted in sorted(by_service.items()):
-            if stopped or policy.removals == "upsert-only":
-                why: WithheldWhy = "conflict" if stopped else "policy"
+            if stopped or key in self.contested or (policy.removals == "upsert-only" and not self.inputs.operator.draining):
+                why: WithheldWhy = "conflict" if stopped else "contested" if key in self.contested else "policy"
                 for removal in wanted:
                     self._withhold_removal(removal.service, removal.instance, why, removal.reason)
                 continue
@@ -363,6 +377,41 @@ class _Planner:
                     )
                 )
 
+    # --- another hand ------------------------------------------------------------------------------------------------------------------
+
+    def _contest(self, wanted: Iterable[ep.Endpoint]) -> None:
+        """Notice instances that we registered and proved, that are wanted still, and that somebody removed; twice stops their service."""
+        memory, now = self.inputs.memory, self.inputs.registry.begun
+        resumed = self.inputs.operator.resumed
+        self.contested = {key: entry for key, entry in memory.contested.items() if resumed.get(key, 0.0) <= entry[0]}
+        self.registered = {i: at for i, at in memory.registered.items() if now - at < CONTEST_WINDOW}
+        self.lost: dict[str, tuple[float, ...]] = {}
+        standing = {i.id for service in self.services.values() for i in service.instances}
+        services = {f"{e.service}.{e.namespace}": e for e in wanted}
+        of = {e.id: f"{e.service}.{e.namespace}" for e in wanted}
+        for instance, times in memory.lost.items():
+            kept = tuple(at for at in times if now - at < CONTEST_WINDOW and at > resumed.get(of.get(instance, ""), 0.0))
+            if kept:
+                self.lost[instance] = kept
+        for instance in sorted(self.registered.keys() & of.keys() - standing):
+            del self.registered[instance]
+            self.lost[instance] = (*self.lost.get(instance, ()), now)
+            if len(self.lost[instance]) >= 2 and of[instance] in services:
+                self.contested.setdefault(of[instance], (now, instance))
+
+    def _contest_text(self, key: str) -> str:
+        since, instance = self.contested[key]
+        del since
+        return (
+            f"instance {instance} was removed by another hand twice within 10 minutes of our registering it; find who (CloudTrail: DeregisterInstance), "
+            f"stop it, then `crossmesh resume {key}`"
+        )
+
+    def _forgetting(self, cluster: str) -> bool:
+        """Whether a person asked to remove this cluster's instances, it is really out of sight, and that was not done yet."""
+        asked = self.inputs.operator.forget.get(cluster, 0.0)
+        return asked > self.inputs.memory.forgotten.get(cluster, 0.0) and cluster not in self.seen
+
     # --- memory -------------------------------------------------------------------------------------------------------------------------
 
     def _remember(self, confirmations: dict[str, float], named: set[str]) -> Memory:
@@ -387,7 +436,15 @@ class _Planner:
             for key, service in self.services.items()
             if service.id and (key in named or any(self._ours(i) for i in service.instances) or service.tags.get(OWNER_TAG) == self.owner)
         }
+        leaving = {action.id for action in self.actions if isinstance(action, Deregister)}
+        left = {i.attributes.get(ep.CLUSTER, "") for s in self.services.values() for i in s.instances if self._ours(i)}
+        operator = self.inputs.operator
         return Memory(
+            registered=dict(sorted((i, at) for i, at in self.registered.items() if i not in leaving)),
+            lost=dict(sorted(self.lost.items())),
+            contested=dict(sorted(self.contested.items())),
+            forgotten={**memory.forgotten, **{c: at for c, at in operator.forget.items() if c not in left or c in self.seen}},
+            accepted={**memory.accepted, **{c: at for c, at in operator.accept.items() if c in self.seen}},
             identities={**memory.identities, **{name: view.identity for name, view in self.seen.items()}},
             versions={**memory.versions, **{name: dict(sorted(view.versions.items())) for name, view in self.seen.items()}},
             terminating=dict(sorted({**kept, **self.terminating, **seen_terminating}.items())),

@@ -7,7 +7,7 @@ A quiet look reads each cluster's pods and one revision a service; all instances
 import msgspec
 
 from crossmesh import codec
-from crossmesh.core.actions import Memory, RegistryPlan
+from crossmesh.core.actions import Memory, Operator, RegistryPlan
 from crossmesh.core.mesh_plan import MeshPlan
 from crossmesh.core.report import Report, cluster_lines, summary
 from crossmesh.core.views import RegistryView, View
@@ -49,6 +49,7 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     views: tuple[View, ...]
     registry: RegistryView
     memory: Memory
+    operator: Operator
     plan: RegistryPlan
     mesh: MeshPlan
 
@@ -75,19 +76,20 @@ def run(request: Request, context: Context) -> Step[Response]:
 def see(context: Context) -> Step[Seen]:
     """Observe everything and plan: what `plan` on the command line shows, too."""
     memory = yield from store.memory()
+    operator = yield from store.operator()
     registry = yield from _registry(context, memory)
     views: list[View] = []
-    answers = yield from _clusters(context, registry, memory)
+    answers = yield from _clusters(context, registry, memory, operator)
     views.extend(answers)
-    plan = decide(context, tuple(views), registry, memory)
+    plan = decide(context, tuple(views), registry, memory, operator)
     seen = yield from mesh.observe(context)
-    return Seen(views=tuple(views), registry=registry, memory=memory, plan=plan, mesh=mesh.decide(context, seen))
+    return Seen(views=tuple(views), registry=registry, memory=memory, operator=operator, plan=plan, mesh=mesh.decide(context, seen))
 
 
 def _look(request: Request, context: Context) -> Step[Response]:
     started = yield from call(Clock.now)
     seen = yield from see(context)
-    paused = yield from call(State.read, "pause")
+    paused = seen.operator.paused
     needed = bool(seen.plan.actions or seen.mesh.actions) or _remembers_more(seen)
     decision = "quiet" if not needed else "paused" if paused else "observe" if context.mode == "observe" else "apply"
     now = yield from call(Clock.now)
@@ -121,13 +123,15 @@ def _look(request: Request, context: Context) -> Step[Response]:
 def _remembers_more(seen: Seen) -> bool:
     """Whether a run must record something though nothing is to be done: a clock of the brake to start, a pod seen Terminating."""
     new, old = seen.plan.memory, seen.memory
+    if (new.forgotten, new.accepted, new.contested) != (old.forgotten, old.accepted, old.contested):
+        return True
     return new.confirmations != old.confirmations or bool(new.terminating.keys() - old.terminating.keys())
 
 
-def _clusters(context: Context, registry: RegistryView, memory: Memory) -> Step[list[View]]:
+def _clusters(context: Context, registry: RegistryView, memory: Memory, operator: Operator) -> Step[list[View]]:
     """All clusters side by side: their observations are the same steps, interleaved call by call."""
     views: list[View] = []
-    waiting = [observe.prepared(context, cluster.name, registry, memory) for cluster in context.settings.clusters]
+    waiting = [observe.prepared(context, cluster.name, registry, memory, operator) for cluster in context.settings.clusters]
     answers = yield from together(waiting)
     now = yield from call(Clock.now)
     for cluster, answer in zip(context.settings.clusters, answers, strict=True):

@@ -3,7 +3,7 @@
 import msgspec
 
 from crossmesh.core import endpoints as ep
-from crossmesh.core.actions import Memory
+from crossmesh.core.actions import Memory, Operator
 from crossmesh.core.views import RegistryView, ServiceView, Unseen, View
 from crossmesh.errors import CrossmeshError
 from crossmesh.ports import Clock, Clusters, PodRef, Registry
@@ -40,7 +40,7 @@ def with_instances(services: tuple[ServiceView, ...]) -> Step[tuple[ServiceView,
     return tuple(sorted((read.get(s.id, s) for s in services), key=lambda s: s.key))
 
 
-def prepared(context: Context, name: str, seen: RegistryView, memory: Memory) -> Call:
+def prepared(context: Context, name: str, seen: RegistryView, memory: Memory, operator: Operator) -> Call:
     """The call that observes one cluster, knowing which of its pods are registered."""
     settings = context.cluster(name)
     namespaces = {node.namespace for node in context.topology.nodes if ep.counts_here(node, settings)}
@@ -55,6 +55,8 @@ def prepared(context: Context, name: str, seen: RegistryView, memory: Memory) ->
         if instance.attributes.get(ep.OWNER) == context.settings.owner and instance.attributes.get(ep.CLUSTER) == name
     )
     identity, versions = memory.identities.get(name, ""), memory.versions.get(name, {})
+    if operator.accept.get(name, 0.0) > memory.accepted.get(name, 0.0):  # a person says that the rebuilt cluster is the one meant
+        identity, versions = "", {}
     return to(Clusters.observe, settings, tuple(sorted(namespaces)), registered, identity, versions)
 
 
@@ -65,8 +67,8 @@ def settled(name: str, answer: View | CrossmeshError, now: float) -> View:
     return answer
 
 
-def cluster(context: Context, name: str, seen: RegistryView, memory: Memory) -> Step[View]:
+def cluster(context: Context, name: str, seen: RegistryView, memory: Memory, operator: Operator) -> Step[View]:
     """One cluster's view; `Unseen` with its cause for whatever goes wrong there."""
     now = yield from call(Clock.now)
-    answers = yield from together([prepared(context, name, seen, memory)])
+    answers = yield from together([prepared(context, name, seen, memory, operator)])
     return settled(name, answers[0], now)

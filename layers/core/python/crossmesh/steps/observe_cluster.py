@@ -2,7 +2,7 @@
 
 import msgspec
 
-from crossmesh.core.actions import Memory
+from crossmesh.core.actions import Memory, Operator
 from crossmesh.core.views import RegistryView, Seen
 from crossmesh.steps import observe, store
 from crossmesh.steps.calls import Step
@@ -30,7 +30,8 @@ def run(request: Request, context: Context) -> Step[Response]:
     """Observe one cluster."""
     registry = yield from store.load(request.registry, RegistryView)
     memory = yield from store.load(store.key(request.run.id, "memory"), Memory)
-    view = yield from observe.cluster(context, request.cluster, registry, memory)
+    operator = yield from store.load(store.key(request.run.id, "operator"), Operator)
+    view = yield from observe.cluster(context, request.cluster, registry, memory, operator)
     where = yield from store.save(store.key(request.run.id, f"views/{request.cluster}"), view)
     if isinstance(view, Seen):
         return Response(cluster=request.cluster, view=where, pods=len(view.pods), cause="")

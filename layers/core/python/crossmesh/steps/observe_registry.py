@@ -28,6 +28,7 @@ def run(request: Request, context: Context) -> Step[Response]:
     memory = yield from store.memory()
     seen = yield from observe.registry(context, memory)
     yield from store.save(store.key(request.run.id, "memory"), memory)
+    yield from store.save(store.key(request.run.id, "operator"), (yield from store.operator()))
     where = yield from store.save(store.key(request.run.id, "registry"), seen)
     return Response(
         registry=where,

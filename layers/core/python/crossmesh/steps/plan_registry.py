@@ -3,7 +3,7 @@
 import msgspec
 
 from crossmesh.core import registry_plan
-from crossmesh.core.actions import Memory, RegistryPlan
+from crossmesh.core.actions import Memory, Operator, RegistryPlan
 from crossmesh.core.views import RegistryView, Unseen, View
 from crossmesh.ports import RunStore
 from crossmesh.steps import store
@@ -27,13 +27,18 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     withheld: int
 
 
-def decide(context: Context, views: tuple[View, ...], registry: RegistryView, memory: Memory) -> RegistryPlan:
+def decide(context: Context, views: tuple[View, ...], registry: RegistryView, memory: Memory, operator: Operator) -> RegistryPlan:
     """The plan for these inputs: the same function for runs, looks, replay and dry runs."""
-    return registry_plan.plan(
-        registry_plan.Inputs(
-            settings=context.settings, topology=context.topology, views=views, registry=registry, memory=memory, deployment=context.deployment
-        )
+    inputs = registry_plan.Inputs(
+        settings=context.settings,
+        topology=context.topology,
+        views=views,
+        registry=registry,
+        memory=memory,
+        operator=operator,
+        deployment=context.deployment,
     )
+    return registry_plan.plan(inputs)
 
 
 def run(request: Request, context: Context) -> Step[Response]:
@@ -43,8 +48,10 @@ def run(request: Request, context: Context) -> Step[Response]:
     if request.run.look:
         looked = yield from store.load(request.run.look, RegistryPlan)
         memory = msgspec.structs.replace(memory, terminating={**memory.terminating, **looked.memory.terminating})
+    yield from store.save(store.key(request.run.id, "inputs"), memory)  # as planned from, the look's sightings included: a replay starts here
+    operator = yield from store.load(store.key(request.run.id, "operator"), Operator)
     views = yield from _views(request)
-    plan = decide(context, views, registry, memory)
+    plan = decide(context, views, registry, memory, operator)
     where = yield from store.save(store.key(request.run.id, "plan"), plan)
     first = plan.stages[0] if plan.stages else 0
     return Response(plan=where, first_stage=first, actions=len(plan.actions), withheld=len(plan.withheld))

@@ -1,17 +1,18 @@
 """Step `Report run`: remember what the plan wants remembered, write the journal, count. The last step under the lease, on success and on failure."""
 
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from crossmesh import codec
-from crossmesh.core.actions import RegistryPlan
+from crossmesh.core.actions import Register, RegistryPlan
 from crossmesh.core.mesh_plan import MeshPlan
 from crossmesh.core.report import Report, cluster_lines, summary
 from crossmesh.core.views import Unseen, View
 from crossmesh.ports import Clock, RunStore, State, Telemetry
 from crossmesh.steps import lease, store
+from crossmesh.steps.apply_registry import settled, stage_of
 from crossmesh.steps.calls import Step, call
 from crossmesh.steps.context import Context, Run
 
@@ -56,7 +57,9 @@ def run(request: Request, context: Context) -> Step[Response]:
     yield from store.save(store.key(this.id, "report"), report)
     if plan is not None and kind == "applied":
         yield from lease.check(this)
-        yield from call(State.write, store.MEMORY, codec.encode(plan.memory))
+        proved = yield from _proved(this, plan)
+        memory = msgspec.structs.replace(plan.memory, registered={**plan.memory.registered, **dict.fromkeys(proved, now)})
+        yield from call(State.write, store.MEMORY, codec.encode(memory))
     yield from call(State.write, LAST, codec.encode(report))
     yield from call(Telemetry.report, report)
     due = now if kind == "superseded" else plan.again_at if plan else 0.0
@@ -71,6 +74,27 @@ def _views(context: Context, this: Run) -> Step[tuple[View, ...]]:
             msgspec.json.decode(data, type=View) if data else Unseen(cluster=cluster.name, cause="crashed", detail="not observed in this run")
         )
     return tuple(views)
+
+
+def _proved(this: Run, plan: RegistryPlan) -> Step[list[str]]:
+    """Ids of the instances that this run added and discovery showed: if one is missing later, another hand removed it."""
+    found = []
+    for stage in plan.stages:
+        outcomes = yield from settled(this, stage)
+        missing = yield from _optional(store.key(this.id, f"verified/{stage}"), dict[str, Any])
+        if missing is None:
+            continue
+        lacking = set(missing["missing"])
+        for index, action in stage_of(plan, stage):
+            if (
+                isinstance(action, Register)
+                and not action.change
+                and index not in lacking
+                and index in outcomes
+                and outcomes[index].result == "applied"
+            ):
+                found.append(action.id)
+    return sorted(found)
 
 
 def _optional(where: str, kind: type[T]) -> Step[T | None]:

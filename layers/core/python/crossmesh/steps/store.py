@@ -3,13 +3,13 @@
 from typing import TypeVar
 
 from crossmesh import codec
-from crossmesh.core.actions import Memory
+from crossmesh.core.actions import Memory, Operator
 from crossmesh.errors import RefusedError
 from crossmesh.ports import RunStore, State
 from crossmesh.steps.calls import Step, call
 
 T = TypeVar("T")
-MEMORY = "memory"
+MEMORY, OPERATOR = "memory", "operator"
 
 
 def key(run: str, name: str) -> str:
@@ -35,3 +35,9 @@ def memory() -> Step[Memory]:
     """What the planner remembers; empty before the first run."""
     data = yield from call(State.read, MEMORY)
     return codec.decode(data, Memory) if data else Memory()
+
+
+def operator() -> Step[Operator]:
+    """What people asked for by the command line."""
+    data = yield from call(State.read, OPERATOR)
+    return codec.decode(data, Operator) if data else Operator()

@@ -3,7 +3,7 @@
 import msgspec
 
 from crossmesh.ports import Clock
-from crossmesh.steps import lease
+from crossmesh.steps import lease, store
 from crossmesh.steps.calls import Step, call
 from crossmesh.steps.context import Context, Run
 
@@ -17,7 +17,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """`held`: another execution has the lease and will go once more. Otherwise `run` is what the other steps get."""
+    """`held`: another execution has the lease and will go once more, or everything is paused. Otherwise `run` is what the other steps get."""
 
     held: bool
     run: Run
@@ -26,7 +26,8 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 def run(request: Request, context: Context) -> Step[Response]:
     """Take the lease for `request.execution`."""
     now = yield from call(Clock.now)
-    taken = yield from lease.take(request.execution)
+    operator = yield from store.operator()
+    taken = None if operator.paused else (yield from lease.take(request.execution))
     this = Run(
         id=request.id, execution=request.execution, epoch=taken.epoch if taken else 0, config=context.config, look=request.look, started=now
     )

@@ -1,0 +1,143 @@
+"""What a person does: pause, resume, forget, drain, explain, replay — and what the application notices by itself."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import Deployed
+from world.aws.clients import environment
+from world.clusters.client import wait_for
+from world.deploy import ROOT
+
+pytestmark = pytest.mark.e2e
+
+
+def crossmesh(here: Deployed, *arguments: str) -> tuple[int, Any]:
+    """The command line as a person runs it; its exit code and JSON."""
+    command = [sys.executable, "-m", "crossmesh.cli", *arguments, "--json"]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment(here.world.document)}, capture_output=True, text=True, check=False
+    )
+    return done.returncode, json.loads(done.stdout) if done.stdout.strip() else done.stderr
+
+
+def test_drift_is_noticed_by_its_cloudtrail_event_alone(here: Deployed) -> None:
+    """No hint, no schedule: the DeregisterInstance of somebody else is the trigger; our own calls trigger nothing."""
+    service = next(s["Id"] for s in here.app.registry.list_services()["Services"] if s["Name"] == "colorapp")
+    before = here.app.instances()
+    looked = here.app.last("look")
+    assert looked is not None
+    here.app.registry.deregister_instance(ServiceId=service, InstanceId=min(before))
+    wait_for(lambda: here.app.instances() != before, 20, "the instance to be lost")
+    began = time.monotonic()
+    wait_for(lambda: here.app.instances() == before, 30, "the instance to be back")
+    print(f"lost instance back after {time.monotonic() - began:.2f} s by the CloudTrail rule")
+    time.sleep(3)
+    after = here.app.last("look")
+    time.sleep(5)
+    still = here.app.last("look")
+    assert after is not None
+    assert still is not None
+    assert still.at == after.at, "our own writes are no hints"
+
+
+def test_status_says_in_json_and_exit_code_whether_all_is_well(here: Deployed) -> None:
+    code, found = crossmesh(here, "status")
+    assert (code, found["ok"], found["problems"]) == (0, True, [])
+    here.colours.tell("dark", {"on": True})
+    here.app.look()
+    code, found = crossmesh(here, "status")
+    assert code == 3
+    assert "eksc2 is unseen" in found["problems"][0]
+
+
+def test_plan_shows_what_the_next_run_does_and_writes_nothing(here: Deployed) -> None:
+    assert crossmesh(here, "plan")[0] == 0
+    crossmesh(here, "pause")
+    try:
+        here.colours.scale("appmesh-demo", "colorapp-red", 2)
+        here.colours.wait_ready("appmesh-demo", "app=colorapp", 3)
+        here.app.calls(reset=True)
+        code, found = crossmesh(here, "plan")
+        assert code == 3
+        assert [action["type"] for action in found["registry"]["actions"]] == ["register"]
+        assert "RegisterInstance" not in {entry["operation"] for entry in here.app.calls()["calls"]}
+    finally:
+        crossmesh(here, "resume")
+
+
+def test_paused_looks_but_applies_nothing(here: Deployed) -> None:
+    crossmesh(here, "pause")
+    try:
+        here.colours.scale("appmesh-demo", "colorapp-blue", 2)
+        here.colours.wait_ready("appmesh-demo", "app=colorapp", 3)
+        wait_for(lambda: here.app.look().kind == "paused", 20, "a paused look")
+        assert len(here.app.instances()) == 2
+    finally:
+        assert crossmesh(here, "resume")[0] == 0
+    here.app.wait_pods(here.colour_pods())
+
+
+def test_a_dead_clusters_instances_go_when_a_person_says_so_and_come_back_with_it(here: Deployed) -> None:
+    here.colours.tell("dark", {"on": True})
+    here.app.look()
+    assert len(here.app.instances()) == 2
+    assert crossmesh(here, "forget", "eksc2")[0] == 1, "not without being asked"
+    assert crossmesh(here, "forget", "eksc2", "--yes")[0] == 0
+    here.app.wait_pods(set())
+    here.colours.tell("dark", {"on": False})
+    here.app.hint()
+    here.app.wait_pods(here.colour_pods())
+
+
+def test_drain_empties_and_resume_fills(here: Deployed) -> None:
+    assert crossmesh(here, "drain", "--yes")[0] == 0
+    here.app.wait_pods(set())
+    assert crossmesh(here, "resume")[0] == 0
+    here.app.wait_pods(here.colour_pods())
+
+
+def test_the_last_run_is_explained_and_replays_byte_for_byte(here: Deployed) -> None:
+    here.colours.delete("Pod", "appmesh-demo", next(iter(here.colour_pods())))
+    here.colours.wait_ready("appmesh-demo", "app=colorapp", 2)
+    here.app.look()
+    wait_for(lambda: here.app.pods() == here.colour_pods(), 30, "the successor")
+    run = here.app.last("run")
+    assert run is not None
+    code, found = crossmesh(here, "explain", run.id)
+    assert code == 0
+    assert found["report"]["kind"] == "applied"
+    assert crossmesh(here, "replay", run.id) == (0, {"run": run.id, "same": True})
+
+
+def test_a_service_that_another_hand_keeps_emptying_is_stopped_and_resumed(here: Deployed) -> None:
+    here.colours.scale("appmesh-demo", "colorapp-blue", 2)
+    here.colours.wait_ready("appmesh-demo", "app=colorapp", 3)
+    here.app.hint()
+    here.app.wait_pods(here.colour_pods())
+    here.app.idle_all()
+    service = next(s["Id"] for s in here.app.registry.list_services()["Services"] if s["Name"] == "colorapp")
+    victim = next(i for i, a in here.app.instances().items() if a["k8s.io/pod"] == newest(here))
+    for _ in range(2):
+        here.app.registry.deregister_instance(ServiceId=service, InstanceId=victim)
+        wait_for(lambda: victim not in here.app.instances(), 10, "the victim to be gone")
+        wait_for(lambda: here.app.look().kind != "quiet", 30, "a look that notices")
+        here.app.idle_all()
+        time.sleep(1.5)
+    assert victim not in here.app.instances()
+    code, found = crossmesh(here, "status")
+    assert code == 3
+    assert any("contested" in problem for problem in found["problems"])
+    assert crossmesh(here, "resume", "colorapp.appmesh-demo.pvt.aws.local")[0] == 0
+    wait_for(lambda: victim in here.app.instances(), 30, "the victim to be back")
+
+
+def newest(here: Deployed) -> str:
+    """Name of the youngest blue pod."""
+    pods = here.colours.ready_pods("appmesh-demo", "version=blue")
+    return str(max(pods, key=lambda pod: int(pod["metadata"]["resourceVersion"]))["metadata"]["name"])
