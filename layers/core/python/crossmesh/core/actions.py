@@ -36,7 +36,7 @@ class TagService(msgspec.Struct, frozen=True, kw_only=True, tag="tag-service"):
     phase: int = 0
 
 
-class Register(msgspec.Struct, frozen=True, kw_only=True, tag="register"):
+class Register(msgspec.Struct, frozen=True, kw_only=True, tag="register", gc=False):
     """Add an instance, or change its attributes (RegisterInstance replaces them all, so `attributes` holds foreign ones too)."""
 
     namespace: str
@@ -51,7 +51,7 @@ class Register(msgspec.Struct, frozen=True, kw_only=True, tag="register"):
     phase: int = 1
 
 
-class Deregister(msgspec.Struct, frozen=True, kw_only=True, tag="deregister"):
+class Deregister(msgspec.Struct, frozen=True, kw_only=True, tag="deregister", gc=False):
     """Remove an instance. Precondition: it still carries this owner, cluster and pod uid; and `after`, an id in `after_service`, is verified."""
 
     namespace: str

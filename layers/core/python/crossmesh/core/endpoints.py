@@ -20,7 +20,7 @@ IPV4, IPV6, PORT, INIT_HEALTH = "AWS_INSTANCE_IPV4", "AWS_INSTANCE_IPV6", "AWS_I
 MAX_ATTRIBUTES, MAX_CHARACTERS, MAX_KEY, MAX_VALUE, MAX_ID = 30, 5_000, 255, 1_024, 64  # Cloud Map quotas page; API model
 
 
-class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
+class Endpoint(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A ready pod as desired in the registry. `dropped` names the labels that the attribute budget left no room for."""
 
     id: str
@@ -72,51 +72,91 @@ def selects(node: VirtualNode, pod: Pod) -> bool:
     return pod.deployment == node.name
 
 
-def owners(nodes: Sequence[VirtualNode], cluster: ClusterSettings, pods: Iterable[Pod]) -> dict[str, tuple[VirtualNode, ...]]:
-    """pod uid -> the virtual nodes that select it in this cluster (usually one), in the order of `nodes`."""
-    by_namespace: dict[str, list[VirtualNode]] = {}
-    for node in nodes:
-        if counts_here(node, cluster):
-            by_namespace.setdefault(node.namespace, []).append(node)
-    found = {}
-    for pod in pods:
-        chosen = tuple(node for node in by_namespace.get(pod.namespace, ()) if selects(node, pod))
-        if chosen:
-            found[pod.uid] = chosen
-    return found
+class _Index:
+    """Virtual nodes by a label that their selector demands, so that a pod is compared with the few that can fit and not with all."""
+
+    def __init__(self, nodes: Sequence[VirtualNode], cluster: ClusterSettings) -> None:
+        self._by_label: dict[tuple[str, str, str], list[tuple[int, VirtualNode]]] = {}
+        self._others: dict[str, list[tuple[int, VirtualNode]]] = {}
+        for rank, node in enumerate(nodes):
+            if not counts_here(node, cluster):
+                continue
+            if node.selector is not None and node.selector.labels:
+                key, value = node.selector.labels[-1]
+                self._by_label.setdefault((node.namespace, key, value), []).append((rank, node))
+            else:
+                self._others.setdefault(node.namespace, []).append((rank, node))
+
+    def of(self, pod: Pod) -> tuple[VirtualNode, ...]:
+        """The virtual nodes that select a pod, in the order they were given."""
+        namespace, by_label = pod.namespace, self._by_label
+        found = [
+            entry
+            for label in pod.labels.items()
+            if (namespace, *label) in by_label
+            for entry in by_label[namespace, *label]
+            if selects(entry[1], pod)
+        ]
+        found += [entry for entry in self._others.get(namespace, ()) if selects(entry[1], pod)]
+        if len(found) > 1:
+            found.sort(key=lambda entry: entry[0])
+        return tuple(node for _, node in found)
 
 
-def attributes_of(pod: Pod, node: VirtualNode, *, cluster: str, owner: str, zone: tuple[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
+class _Fixed(msgspec.Struct, frozen=True):
+    """The attributes that all pods of a virtual node in a cluster and zone share, those before and those after a pod's own, and their size."""
+
+    before: dict[str, str]
+    after: dict[str, str]
+    count: int
+    characters: int
+
+
+def fixed_attributes(node: VirtualNode, *, cluster: str, owner: str, zone: tuple[str, str], ipv6: bool = False) -> _Fixed:
+    """Computed once for many pods. Precedence is the controller's: the node's own attributes, then address and port, names, zone, our marks."""
+    before = dict(node.cloud_map.attributes) if node.cloud_map else {}
+    after: dict[str, str] = {}
+    if node.listeners:
+        after[PORT] = str(node.listeners[0].port)
+    region, availability_zone = zone
+    after |= {MESH: node.mesh, VIRTUAL_NODE: node.aws_name}
+    if region:
+        after["REGION"] = region
+    if availability_zone:
+        after["AVAILABILITY_ZONE"] = availability_zone
+    after |= {OWNER: owner, CLUSTER: cluster}
+    both = {**before, **after}
+    own = (IPV6 if ipv6 else IPV4, POD, NAMESPACE, POD_UID)  # each pod adds these four
+    shared = {key: value for key, value in both.items() if key not in own}
+    characters = sum(len(k) + len(v) for k, v in shared.items()) + sum(map(len, own)) + len(INIT_HEALTH) + len("UNHEALTHY")
+    return _Fixed(before, after, len(shared) + len(own) + 1, characters)  # AWS_INIT_HEALTH_STATUS takes one
+
+
+def attributes_of(pod: Pod, fixed: _Fixed) -> tuple[dict[str, str], tuple[str, ...]]:
     """The attributes of a pod's instance, and the labels dropped to keep Cloud Map's budget of 30 attributes and 5,000 characters.
 
-    Later wins: pod labels, the node's own attributes, address, port of the first listener, Kubernetes and mesh names, region and zone, our marks.
     Labels are dropped deterministically: those too long first, then from the end of the alphabet.
     """
-    fixed = dict(node.cloud_map.attributes) if node.cloud_map else {}
-    fixed[IPV6 if ":" in pod.ip else IPV4] = pod.ip
-    if node.listeners:
-        fixed[PORT] = str(node.listeners[0].port)
-    fixed |= {POD: pod.name, NAMESPACE: pod.namespace, MESH: node.mesh, VIRTUAL_NODE: node.aws_name}
-    region, availability_zone = zone
-    if region:
-        fixed["REGION"] = region
-    if availability_zone:
-        fixed["AVAILABILITY_ZONE"] = availability_zone
-    fixed |= {OWNER: owner, CLUSTER: cluster, POD_UID: pod.uid}
-    room = MAX_ATTRIBUTES - len(fixed) - 1  # AWS_INIT_HEALTH_STATUS takes one
-    characters = MAX_CHARACTERS - sum(len(k) + len(v) for k, v in fixed.items()) - len(INIT_HEALTH) - len("UNHEALTHY")
+    own = {IPV6 if ":" in pod.ip else IPV4: pod.ip, POD: pod.name, NAMESPACE: pod.namespace, POD_UID: pod.uid}
+    labels = pod.labels
+    characters = fixed.characters + len(pod.ip) + len(pod.name) + len(pod.namespace) + len(pod.uid)
+    wanted = len("".join(labels)) + len("".join(labels.values()))
+    if len(labels) + fixed.count <= MAX_ATTRIBUTES and wanted <= MAX_KEY and characters + wanted <= MAX_CHARACTERS:
+        return {**labels, **fixed.before, **own, **fixed.after}, ()
+    taken = {**fixed.before, **own, **fixed.after}
+    room, left = MAX_ATTRIBUTES - fixed.count, MAX_CHARACTERS - characters
     kept: dict[str, str] = {}
     dropped: list[str] = []
-    for key, value in sorted(pod.labels.items()):
-        if key in fixed:
+    for key, value in sorted(labels.items()):
+        if key in taken:
             continue
         size = len(key) + len(value)
-        if len(key) > MAX_KEY or len(value) > MAX_VALUE or len(kept) >= room or size > characters:
+        if len(key) > MAX_KEY or len(value) > MAX_VALUE or len(kept) >= room or size > left:
             dropped.append(key)
             continue
         kept[key] = value
-        characters -= size
-    return {**kept, **fixed}, tuple(dropped)
+        left -= size
+    return {**kept, **taken}, tuple(dropped)
 
 
 def desired(
@@ -128,11 +168,13 @@ def desired(
     """
     endpoints, claimed = [], []
     for view in views:
-        cluster = clusters[view.cluster]
-        chosen = owners(nodes, cluster, view.pods)
+        index = _Index(nodes, clusters[view.cluster])
+        shared: dict[tuple[str, tuple[str, str], bool], _Fixed] = {}
         for pod in view.pods:
-            nodes_of_pod = chosen.get(pod.uid, ())
-            if not pod.ready or not nodes_of_pod:
+            if not pod.ready:
+                continue
+            nodes_of_pod = index.of(pod)
+            if not nodes_of_pod:
                 continue
             name = f"{pod.namespace}/{pod.name}"
             if len(nodes_of_pod) > 1:
@@ -142,7 +184,12 @@ def desired(
             node = nodes_of_pod[0]
             if node.cloud_map is None:
                 continue
-            attributes, dropped = attributes_of(pod, node, cluster=view.cluster, owner=owner, zone=view.zones.get(pod.node, ("", "")))
+            zone, ipv6 = view.zones.get(pod.node, ("", "")), ":" in pod.ip
+            fixed = shared.get((node.aws_name, zone, ipv6))
+            if fixed is None:
+                fixed = fixed_attributes(node, cluster=view.cluster, owner=owner, zone=zone, ipv6=ipv6)
+                shared[node.aws_name, zone, ipv6] = fixed
+            attributes, dropped = attributes_of(pod, fixed)
             endpoints.append(
                 Endpoint(
                     id=instance_id(view.cluster, pod.uid),

@@ -1,13 +1,14 @@
 """How fast to write: finds the account's real rate, which AWS does not publish, and keeps to it.
 
 While nothing is throttled, windows go out one after the other (the bucket may be full). The first throttled answer says that the bucket is empty; from then on
-windows are timed by an estimated rate that rises additively while they pass and falls by a part when they don't (AIMD, as TCP does).
+windows are timed by an estimated rate. The estimate rises by half each window until the first refusal shows that it is too high, then additively, and falls by
+a part whenever a window is refused (slow start and AIMD, as TCP does).
 """
 
 import msgspec
 
 FIRST_RATE = 4.0  # per second, a guess for a bucket found empty: AWS's App Mesh controller budgets 4/s
-_RISE, _FALL = 0.7, 0.75
+_RISE, _FALL, _PROBE = 0.7, 0.75, 1.5
 _WINDOW = 0.5  # seconds that a timed window stands for
 
 
@@ -17,6 +18,7 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     rate: float = FIRST_RATE
     limited: bool = False
     width: int = 8
+    probing: bool = True  # no timed window was refused yet
 
     def window(self) -> tuple[int, float]:
         """How many calls may go out now, and how many seconds to wait before that."""
@@ -30,8 +32,9 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
         if throttled == 0:
             if not self.limited:
                 return msgspec.structs.replace(self, width=min(32, self.width * 2))
-            return msgspec.structs.replace(self, rate=self.rate + max(_RISE, self.rate * 0.05))
+            rate = self.rate * _PROBE if self.probing else self.rate + max(_RISE, self.rate * 0.05)
+            return msgspec.structs.replace(self, rate=rate)
         if not self.limited:
             return msgspec.structs.replace(self, limited=True, width=8)
         passed = max(0.0, (sent - throttled) / sent)
-        return msgspec.structs.replace(self, rate=max(0.5, self.rate * max(_FALL, passed)))
+        return msgspec.structs.replace(self, rate=max(0.5, self.rate * max(_FALL, passed)), probing=False)

@@ -216,6 +216,8 @@ class _Planner:
             elif not self._ours(old):
                 self._withhold_add(endpoint, "foreign-id", f"an instance without our mark stands under this id in {service.key}")
             else:
+                if endpoint.attributes.items() <= old.attributes.items():
+                    continue
                 drift = sorted(k for k, v in endpoint.attributes.items() if old.attributes.get(k) != v)
                 if drift:
                     shown = ", ".join(f"{k}: {old.attributes.get(k, 'none')} → {endpoint.attributes[k]}" for k in drift[:3])

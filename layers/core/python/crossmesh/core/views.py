@@ -22,7 +22,7 @@ Cause = Literal[
 ]
 
 
-class Pod(msgspec.Struct, frozen=True, kw_only=True):
+class Pod(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The parts of a pod that decide. `dead` and `ready` follow AWS's controller (pkg/cloudmap/utils.go, virtualnode_endpoint_resolver.go)."""
 
     namespace: str
@@ -80,7 +80,7 @@ class Unseen(msgspec.Struct, frozen=True, kw_only=True, tag="unseen"):
 View = Seen | Unseen
 
 
-class Instance(msgspec.Struct, frozen=True, kw_only=True):
+class Instance(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What Cloud Map holds under one instance id."""
 
     id: str

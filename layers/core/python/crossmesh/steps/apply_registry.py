@@ -93,6 +93,11 @@ def run(request: Request, context: Context) -> Step[Response]:
     )
 
 
+def _again(pace: Pace) -> Pace:
+    """A learned pace for a new run: the bucket is full again, the rate is known where it was found."""
+    return Pace(rate=pace.rate, probing=pace.probing)
+
+
 class _Work:
     """One call's work: service ids, fresh reads, learned paces, outcomes."""
 
@@ -110,7 +115,7 @@ class _Work:
         data = yield from call(State.read, PACES)
         if data:
             learned = codec.decode(data, _Paces)
-            self.paces = _Paces(register=Pace(rate=learned.register.rate), deregister=Pace(rate=learned.deregister.rate))
+            self.paces = _Paces(register=_again(learned.register), deregister=_again(learned.deregister))
         self.first = self.paces
         for key, service in (yield from self._created()).items():
             self.ids[key] = service
