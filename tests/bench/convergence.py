@@ -11,6 +11,7 @@ from crossmesh.adapters.memory import MemoryClock, MemoryState
 from crossmesh.core.views import Pod
 from crossmesh.errors import Throttled
 from crossmesh.steps.apply_registry import PACES
+
 from tests.builders import context, node
 from tests.passes import MemoryWorld
 from world.aws.models.cloud_map import CloudMap, CloudMapSettings
@@ -54,7 +55,10 @@ def one(count: int, rate: float, burst: float, learned: bytes | None) -> tuple[f
         world.state.write(PACES, learned)
     for index in range(count):
         labels = {"version": f"n{index // 1_000}"}
-        world.clusters.put("a", Pod(namespace="demo", name=f"p{index}", uid=f"u{index:05}", ip="10.0.0.1", labels=labels, phase="Running", containers_ready=True))
+        world.clusters.put(
+            "a",
+            Pod(namespace="demo", name=f"p{index}", uid=f"u{index:05}", ip="10.0.0.1", labels=labels, phase="Running", containers_ready=True),
+        )
     began = world.clock.time
     _ticking(world.clock, world)
     world.run(where)
@@ -95,5 +99,6 @@ def convergence(row: Callable[[str, str, str], None]) -> None:
             first, refused, knows = one(count, rate, burst, None)
             learned = knows or learned
             again, refused_again, _ = one(count, rate, burst, learned)
-            told = f"first run {first / floor:.2f} × ({first:.1f} s, {refused} throttled); learned {again / floor:.2f} × ({again:.1f} s, {refused_again} throttled)"
+            told = f"first run {first / floor:.2f} × ({first:.1f} s, {refused} throttled)"
+            told += f"; learned {again / floor:.2f} × ({again:.1f} s, {refused_again} throttled)"
             row(f"convergence, N = {count} at {rate:g}/s burst {burst:g}", "≤ 1.5 ×, then ≤ 1.2 × (T(N) + 1 s)", told)
