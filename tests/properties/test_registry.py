@@ -1,0 +1,124 @@
+"""Whatever happens, in whatever order: nobody else's instance is touched, nothing of an unseen cluster goes, no live pod is lost.
+
+And it ends exact and quiet.
+"""
+
+from typing import Any
+
+from crossmesh.core.views import Unseen
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.builders import context, pod
+from tests.passes import MemoryWorld
+
+CLUSTERS, COLOURS = ("a", "b"), ("blue", "red")
+cluster = st.sampled_from(CLUSTERS)
+number = st.integers(0, 7)
+steps = st.one_of(
+    st.tuples(st.just("pod"), cluster, number, st.sampled_from(COLOURS), st.booleans()),
+    st.tuples(st.just("terminate"), cluster, number),
+    st.tuples(st.just("remove"), cluster, number),
+    st.tuples(st.just("fail"), cluster, st.sampled_from(["timeout", "refused", "cut", "list-incomplete"])),
+    st.tuples(st.just("heal"), cluster),
+    st.tuples(st.just("lose"), number),
+    st.tuples(st.just("ghost"), cluster, number),
+    st.tuples(st.just("foreign"), number),
+    st.tuples(st.just("wait"), st.sampled_from([1.0, 25.0, 700.0])),
+    st.tuples(st.just("pass")),
+    st.tuples(st.just("look")),
+)
+
+
+class Play:
+    """Plays steps on a world and checks what must never happen at every pass."""
+
+    def __init__(self) -> None:
+        self.world, self.where = MemoryWorld(), context()
+        self.foreign: dict[str, dict[str, str]] = {}
+
+    @property
+    def instances(self) -> dict[str, dict[str, str]]:
+        service = self.world.registry._service("demo.local", "color").id
+        return self.world.registry.instances.get(service, {})
+
+    def ready(self) -> set[str]:
+        return {p.uid for found in self.world.clusters.pods.values() for p in found.values() if p.ready}
+
+    def play(self, step: tuple[Any, ...]) -> None:
+        world = self.world
+        match step:
+            case ("pod", name, index, colour, ready):
+                world.clusters.put(name, pod(f"{name}{index}{colour}", colour, ready=ready, ip=f"10.0.0.{index}"))
+            case ("terminate", name, index):
+                for found in [p for p in world.clusters.pods.get(name, {}).values() if p.uid.startswith(f"{name}{index}")]:
+                    world.clusters.put(name, pod(found.uid, found.labels["version"], terminating=True, ip=found.ip))
+            case ("remove", name, index):
+                for uid in [u for u in world.clusters.pods.get(name, {}) if u.startswith(f"{name}{index}")]:
+                    world.clusters.remove(name, uid)
+            case ("fail", name, cause):
+                world.clusters.failing[name] = Unseen(cluster=name, cause=cause)
+            case ("heal", name):
+                world.clusters.failing.pop(name, None)
+            case ("lose", index):
+                ours = sorted(i for i, a in self.instances.items() if a.get("crossmesh/owner") == "prod")
+                if ours:
+                    del self.instances[ours[index % len(ours)]]
+                    world.registry.revisions[next(iter(world.registry.services))] += 1
+            case ("ghost", name, index):
+                marks = {
+                    "crossmesh/owner": "prod",
+                    "crossmesh/cluster": name,
+                    "crossmesh/pod-uid": f"ghost{index}",
+                    "k8s.io/namespace": "demo",
+                    "k8s.io/pod": "ghost",
+                }
+                if world.registry.services:
+                    self.instances[f"{name}.ghost{index}"] = {**marks, "appmesh.k8s.aws/virtualNode": "blue_demo"}
+                    world.registry.revisions[next(iter(world.registry.services))] += 1
+            case ("foreign", index):
+                if world.registry.services:
+                    self.foreign[f"x{index}"] = self.instances[f"x{index}"] = {"AWS_INSTANCE_IPV4": f"10.7.7.{index}"}
+            case ("wait", seconds):
+                world.clock.sleep(seconds)
+            case ("look",):
+                self.look()
+            case _:
+                self.run()
+
+    def look(self) -> None:
+        writes = list(self.world.registry.writes)
+        self.world.look(self.where)
+        assert self.world.registry.writes == writes, "a look writes nothing"
+
+    def run(self) -> None:
+        before = {i: dict(a) for i, a in self.instances.items()}
+        ready, unseen = self.ready(), set(self.world.clusters.failing)
+        self.world.run(self.where)
+        after = self.instances
+        for instance, attributes in before.items():
+            if attributes.get("crossmesh/cluster") in unseen:
+                assert instance in after, "nothing of an unseen cluster goes"
+            if attributes.get("crossmesh/pod-uid") in ready:
+                assert instance in after, "no live pod's instance goes"
+        for name, attributes in self.foreign.items():
+            assert after[name] == attributes, "nobody else's instance is touched"
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(steps, max_size=40))
+def test_whatever_happens_it_ends_exact_and_quiet(story: list[tuple[Any, ...]]) -> None:
+    play = Play()
+    for step in story:
+        play.play(step)
+    play.world.clusters.failing.clear()
+    for _ in range(4):
+        play.world.clock.sleep(700.0)  # beyond the brake's second listing and the contest's window
+        play.run()
+    contested = "contested" in str(play.world.telemetry.reports[-1].withheld_counts)
+    if not contested:
+        assert play.world.pods_in() == play.ready()
+    writes = list(play.world.registry.writes)
+    play.look()
+    play.run()
+    assert play.world.registry.writes == writes, "quiet means zero writes"
