@@ -13,6 +13,17 @@ from tests.builders import context, pod
 from tests.passes import MemoryWorld
 
 CLUSTERS, COLOURS = ("a", "b"), ("blue", "red")
+# An ECS task's instance, and one of another deployment over the same clusters.
+FOREIGN = (
+    {"AWS_INSTANCE_IPV4": "10.7.7.7"},
+    {
+        "crossmesh/owner": "somebody-else",
+        "crossmesh/cluster": "a",
+        "crossmesh/pod-uid": "theirs",
+        "k8s.io/namespace": "demo",
+        "k8s.io/pod": "x",
+    },
+)
 cluster = st.sampled_from(CLUSTERS)
 number = st.integers(0, 7)
 steps = st.one_of(
@@ -78,7 +89,7 @@ class Play:
                     world.registry.revisions[next(iter(world.registry.services))] += 1
             case ("foreign", index):
                 if world.registry.services:
-                    self.foreign[f"x{index}"] = self.instances[f"x{index}"] = {"AWS_INSTANCE_IPV4": f"10.7.7.{index}"}
+                    self.foreign[f"x{index}"] = self.instances[f"x{index}"] = FOREIGN[index % 2]
             case ("wait", seconds):
                 world.clock.sleep(seconds)
             case ("look",):

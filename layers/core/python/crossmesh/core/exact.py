@@ -21,3 +21,8 @@ def two_sided(count: int, of: int, share: float) -> float:
     """The exact two-sided p-value: all outcomes at most as likely as the one seen (Fisher's rule; a hair of tolerance for rounding)."""
     seen = binomial(count, of, share)
     return min(1.0, sum(p for k in range(of + 1) if (p := binomial(k, of, share)) <= seen * (1 + 1e-9)))
+
+
+def kindest(least: int, most: int, of: int, share: float) -> int:
+    """The count in least..most that speaks least against `share`: the one nearest to the mode, for the binomial has one peak."""
+    return max(least, min(most, int((of + 1) * share)))
