@@ -46,7 +46,7 @@ def serve(talk: Talk, context: ssl.SSLContext | None = None) -> Iterator[Served]
             raw.settimeout(5)
             with context.wrap_socket(raw, server_side=True) if context else raw as wire:
                 head = b""
-                while b"\r\n\r\n" not in head and (piece := wire.recv(4096)):
+                while b"\r\n\r\n" not in head and head[:1] != b"\x16" and (piece := wire.recv(4096)):  # 0x16: a TLS greeting has no end of head
                     head += piece
                 served.requests.append(head)
                 talk(wire, head)
