@@ -42,6 +42,7 @@ def main() -> int:
 def up(name: str, root: Path, *, bare: bool) -> int:
     """Start, deploy, say how to use it, and keep it up until told to end."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with it ignored
     began = time.monotonic()
     try:
         with running_world(name, root) as world:

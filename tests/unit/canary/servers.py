@@ -1,6 +1,6 @@
 """Real servers on loopback that misbehave in one way each: what the prober has to live with. Each runs in a thread and ends with its `with`."""
 
-import datetime
+import datetime as dt
 import socket
 import ssl
 import struct
@@ -120,14 +120,14 @@ def certificate(folder: Path, days: float, name: str = "front.test") -> tuple[ss
     """(server, client) contexts of a self-signed certificate for `name` that ends in `days` days (negative: has ended)."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    ends = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=days)
+    ends = dt.datetime.now(dt.UTC) + dt.timedelta(days=days)
     made = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(ends - datetime.timedelta(days=30))
+        .not_valid_before(ends - dt.timedelta(days=30))
         .not_valid_after(ends)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
         .sign(key, hashes.SHA256())
