@@ -4,13 +4,12 @@ import argparse
 
 import msgspec
 
-from crossmesh import __version__, configuration
+from crossmesh import configuration
 from crossmesh.cli import stack
 from crossmesh.cli.printing import console, print_json
 from crossmesh.core.actions import Deregister, Register, RegistryAction
 from crossmesh.core.views import Unseen
 from crossmesh.steps import look
-from crossmesh.steps.context import Context
 from crossmesh.steps.drive import drive
 
 SIGN = {"create-service": "+", "tag-service": "~", "register": "+", "deregister": "-", "delete-service": "-"}
@@ -22,14 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = configuration.load(configuration.find_folder((arguments.config,)))
     assert config.settings is not None
     ports, found = stack.ports(arguments, config.settings.region)
-    account = found["ReconcileArn"].split(":")[4]
-    context = Context(
-        settings=config.settings,
-        topology=config.topology,
-        config=config.sha256,
-        deployment=f"{account}/{config.settings.region}/{stack.name_of(arguments)}",
-        version=__version__,
-    )
+    context = stack.context(arguments, config, found)
     seen = drive(look.see(context), ports)
     actions, withheld = seen.plan.actions, seen.plan.withheld
     if arguments.json:

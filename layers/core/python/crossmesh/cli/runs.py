@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from crossmesh import __version__, codec, configuration
+from crossmesh import codec, configuration
 from crossmesh.cli import stack
 from crossmesh.cli.plan import line_of
 from crossmesh.cli.printing import console, print_json
@@ -15,7 +15,6 @@ from crossmesh.core.report import Report
 from crossmesh.core.views import RegistryView, View
 from crossmesh.errors import NotFound, RefusedError
 from crossmesh.steps import store
-from crossmesh.steps.context import Context
 from crossmesh.steps.plan_registry import decide
 
 T = TypeVar("T")
@@ -65,14 +64,7 @@ def replay(arguments: argparse.Namespace) -> int:
     report = _load(ports, store.key(name, "report"), Report)
     if report.config != config.sha256:
         raise RefusedError("OtherConfiguration", f"the run had configuration {report.config[:12]}, {arguments.config} is {config.sha256[:12]}")
-    account = found["ReconcileArn"].split(":")[4]
-    context = Context(
-        settings=config.settings,
-        topology=config.topology,
-        config=config.sha256,
-        deployment=f"{account}/{config.settings.region}/{stack.name_of(arguments)}",
-        version=__version__,
-    )
+    context = stack.context(arguments, config, found)
     memory = _load(ports, store.key(name, "inputs"), Memory)
     views = tuple(_view(ports, name, cluster.name) for cluster in config.settings.clusters)
     plan = decide(

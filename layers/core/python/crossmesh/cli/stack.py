@@ -6,9 +6,12 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from crossmesh import __version__
 from crossmesh.adapters import aws
 from crossmesh.errors import NotFound, RefusedError
+from crossmesh.manifests.config import LoadedConfig
 from crossmesh.runtime import Ports
+from crossmesh.steps.context import Context
 
 
 def name_of(arguments: argparse.Namespace) -> str:
@@ -40,3 +43,16 @@ def ports(arguments: argparse.Namespace, region: str) -> tuple[Ports, dict[str, 
     region = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
     found = outputs(name_of(arguments), region)
     return Ports(region, found["StateTable"], found["RunStore"]), found
+
+
+def context(arguments: argparse.Namespace, config: LoadedConfig, found: dict[str, str]) -> Context:
+    """What the deployed functions know, from the local configuration and the stack's outputs."""
+    assert config.settings is not None
+    account = found["ReconcileArn"].split(":")[4]
+    return Context(
+        settings=config.settings,
+        topology=config.topology,
+        config=config.sha256,
+        deployment=f"{account}/{config.settings.region}/{name_of(arguments)}",
+        version=__version__,
+    )
