@@ -1,0 +1,189 @@
+"""One suite a port, every adapter: what is in memory must do what the adapters that reach AWS do."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from crossmesh.adapters.app_mesh import AppMesh
+from crossmesh.adapters.cloud_map import CloudMap
+from crossmesh.adapters.dynamodb import DynamoState
+from crossmesh.adapters.memory import MemoryMesh, MemoryRegistry, MemoryRunStore, MemoryState
+from crossmesh.adapters.s3 import S3RunStore
+from crossmesh.core.actions import CreateService
+from crossmesh.core.mesh_view import MeshTarget
+from crossmesh.errors import Conflict, NotFound
+from crossmesh.ports import Lease
+
+from tests.conformance.aws_drivers import ServerProcess
+from world.aws.clients import client, environment
+from world.aws.seed import NAMESPACE, seed
+from world.clusters.client import wait_for
+
+
+@dataclass
+class Ports:
+    """The four ports of one kind."""
+
+    registry: Any
+    mesh: Any
+    state: Any
+    runs: Any
+    namespace_id: str
+
+
+@pytest.fixture(scope="module")
+def reached(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ports]:
+    """The adapters that reach AWS, on the world's servers, by the environment as in a function."""
+    process = ServerProcess(tmp_path_factory.mktemp("world"))
+    try:
+        process.start("world.aws.ministack_host")
+        process.start("world.aws.server")
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in environment(process.world).items():
+                patch.setenv(name, value)
+            namespace = seed(process.world)["namespace_id"]
+            client(process.world, "s3").create_bucket(Bucket="runs")
+            client(process.world, "dynamodb").create_table(
+                TableName="state",
+                BillingMode="PAY_PER_REQUEST",
+                AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+                KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            )
+            region = "us-east-1"
+            yield Ports(CloudMap(region), AppMesh(region), DynamoState(region, "state"), S3RunStore(region, "runs"), namespace)
+    finally:
+        process.stop()
+
+
+@pytest.fixture(params=["memory", "reached"])
+def ports(request: pytest.FixtureRequest) -> Ports:
+    """Both kinds."""
+    if request.param == "reached":
+        found: Ports = request.getfixturevalue("reached")
+        return found
+    registry = MemoryRegistry()
+    registry.namespaces[NAMESPACE] = ("ns-1", "DNS_PRIVATE")
+    return Ports(registry, MemoryMesh(), MemoryState(), MemoryRunStore(), "ns-1")
+
+
+def create(ports: Ports, name: str) -> tuple[str, str]:
+    action = CreateService(
+        namespace=NAMESPACE,
+        service=name,
+        namespace_id=ports.namespace_id,
+        dns=True,
+        tags={"crossmesh:owner": "t"},
+        creator=f"t/{name}",
+        reason="",
+    )
+    found: tuple[str, str] = ports.registry.create_service(action)
+    assert ports.registry.create_service(action) == found, "the same intent asked twice is one service"
+    return found
+
+
+def test_a_service_is_found_by_name_with_its_tags_and_a_missing_one_is_empty(ports: Ports) -> None:
+    service, arn = create(ports, "found")
+    one, two = ports.registry.find_services(((NAMESPACE, "found"), (NAMESPACE, "missing")), {})
+    assert (one.id, one.arn, one.tags["crossmesh:owner"], one.namespace_type) == (service, arn, "t", "DNS_PRIVATE")
+    assert (two.id, two.namespace_id) == ("", ports.namespace_id)
+    (nowhere,) = ports.registry.find_services((("no.such.namespace", "x"),), {})
+    assert (nowhere.id, nowhere.namespace_type) == ("", "")
+    ports.registry.tag(arn, {"more": "yes"})
+    assert ports.registry.find_services(((NAMESPACE, "found"),), {one.key: (service, arn)})[0].tags == {**one.tags, "more": "yes"}
+
+
+def test_an_instance_is_an_upsert_of_all_attributes_and_moves_the_revision(ports: Ports) -> None:
+    service, _ = create(ports, "upsert")
+    first = ports.registry.revision(NAMESPACE, "upsert")
+    attributes = {"AWS_INSTANCE_IPV4": "10.0.0.1", "a": "1"}
+    done(ports, ports.registry.register(service, "i-1", attributes, "token-1"))
+    wait_for(lambda: [i.id for i in ports.registry.list_instances(service)] == ["i-1"], 5, "the instance")
+    assert ports.registry.revision(NAMESPACE, "upsert") > first
+    done(ports, ports.registry.register(service, "i-1", {"AWS_INSTANCE_IPV4": "10.0.0.2"}, "token-2"))
+    wait_for(
+        lambda: dict(ports.registry.list_instances(service)[0].attributes) == {"AWS_INSTANCE_IPV4": "10.0.0.2"},
+        5,
+        "the new attributes, all of them",
+    )
+    assert ports.registry.discover(NAMESPACE, "upsert")[0].id == "i-1"
+    with pytest.raises(Conflict):
+        ports.registry.delete_service(service)
+    done(ports, ports.registry.deregister(service, "i-1"))
+    wait_for(lambda: ports.registry.list_instances(service) == (), 5, "nothing")
+    with pytest.raises(NotFound):
+        ports.registry.deregister(service, "i-1")
+    ports.registry.delete_service(service)
+    with pytest.raises(NotFound):
+        ports.registry.list_instances(service)
+
+
+def done(ports: Ports, operation: str) -> None:
+    wait_for(lambda: ports.registry.operation(operation).status == "SUCCESS", 5, "the operation")
+
+
+def test_mesh_resources_are_created_described_updated_listed_and_deleted(ports: Ports) -> None:
+    mesh = MeshTarget(mesh="m", kind="mesh", name="m")
+    router = MeshTarget(mesh="m", kind="virtualRouter", name="r")
+    route = MeshTarget(mesh="m", kind="route", parent="r", name="x")
+    node = MeshTarget(mesh="m", kind="virtualNode", name="n")
+    tags = {"crossmesh:owner": "t"}
+    assert ports.mesh.describe(mesh) is None
+    assert ports.mesh.list("m", "virtualRouter") == ()
+    dns = {"dns": {"hostname": "n.local"}}
+    listener = [{"portMapping": {"port": 80, "protocol": "http"}}]
+    ports.mesh.create("CreateMesh", {"meshName": "m", "spec": {}}, tags, "t1")
+    ports.mesh.create(
+        "CreateVirtualNode", {"meshName": "m", "virtualNodeName": "n", "spec": {"listeners": listener, "serviceDiscovery": dns}}, tags, "t2"
+    )
+    ports.mesh.create("CreateVirtualRouter", {"meshName": "m", "virtualRouterName": "r", "spec": {"listeners": listener}}, tags, "t3")
+    spec = {"httpRoute": {"match": {"prefix": "/"}, "action": {"weightedTargets": [{"virtualNode": "n", "weight": 1}]}}}
+    names = {"meshName": "m", "virtualRouterName": "r", "routeName": "x"}
+    ports.mesh.create("CreateRoute", {**names, "spec": spec}, tags, "t4")
+    with pytest.raises(Conflict):
+        ports.mesh.create("CreateRoute", {**names, "spec": spec}, tags, "t5")
+    found = ports.mesh.describe(route)
+    assert found.spec == spec
+    assert ports.mesh.tags(found.arn) == tags
+    assert [name for name, _ in ports.mesh.list("m", "route", "r")] == ["x"]
+    heavier = {"httpRoute": {"match": {"prefix": "/"}, "action": {"weightedTargets": [{"virtualNode": "n", "weight": 7}]}}}
+    ports.mesh.update("UpdateRoute", {**names, "spec": heavier}, "t6")
+    assert ports.mesh.describe(route).spec == heavier
+    ports.mesh.tag(found.arn, {"more": "yes"})
+    assert ports.mesh.tags(found.arn) == {**tags, "more": "yes"}
+    with pytest.raises(Conflict):
+        ports.mesh.delete(router)
+    for target in (route, router, node, mesh):
+        ports.mesh.delete(target)
+        assert ports.mesh.describe(target) is None
+    with pytest.raises(NotFound):
+        ports.mesh.delete(mesh)
+
+
+def test_a_lease_changes_hands_only_as_expected_and_never_loses_a_request(ports: Ports) -> None:
+    state = ports.state
+    assert state.read_lease("l") is None
+    one = Lease(epoch=1, holder="one", expires=100.0)
+    assert state.write_lease("l", one, None)
+    assert not state.write_lease("l", Lease(epoch=1, holder="two", expires=100.0), None), "it is there already"
+    assert state.read_lease("l") == one
+    assert not state.ask_again("l", Lease(epoch=1, holder="two", expires=0.0))
+    assert state.ask_again("l", one)
+    assert state.read_lease("l").again
+    assert not state.write_lease("l", None, one), "released without seeing that somebody asked"
+    asked = state.read_lease("l")
+    assert state.write_lease("l", None, asked)
+    free = state.read_lease("l")
+    assert (free.holder, free.epoch, free.again) == ("", 1, False)
+
+
+def test_documents_and_runs_are_kept_as_they_are(ports: Ports) -> None:
+    assert ports.state.read("d") is None
+    ports.state.write("d", b"\x00one")
+    ports.state.write("d", b"two")
+    assert ports.state.read("d") == b"two"
+    assert ports.runs.get("runs/a/x.json") is None
+    for key in ("runs/a/y.json", "runs/a/x.json", "runs/b/x.json"):
+        ports.runs.put(key, key.encode())
+    assert ports.runs.get("runs/a/x.json") == b"runs/a/x.json"
+    assert ports.runs.list("runs/a/") == ("runs/a/x.json", "runs/a/y.json")
