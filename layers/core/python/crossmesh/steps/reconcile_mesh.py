@@ -9,7 +9,7 @@ from itertools import groupby
 import msgspec
 
 from crossmesh import codec
-from crossmesh.core.mesh_plan import OWNER_TAG, MeshAction, MeshPlan
+from crossmesh.core.mesh_plan import OWNER_TAG, MeshAction, MeshPlan, differences
 from crossmesh.errors import Conflict, CrossmeshError, NotFound, ServiceGone
 from crossmesh.ports import Clock, MeshApi
 from crossmesh.steps import lease, mesh, store
@@ -112,6 +112,21 @@ def _write(run: Run, context: Context, actions: Sequence[MeshAction]) -> Step[li
             operation = action.request.operation.replace("Create", "Update", 1)
             calls.append(to(MeshApi.update, operation, action.request.input, token))
     answers: list[object] = yield from together(calls, width=_AT_ONCE)
+    return (yield from _read_back(actions, answers))
+
+
+def _read_back(actions: Sequence[MeshAction], answers: list[object]) -> Step[list[object]]:
+    """What was written must be there: no call of App Mesh takes a condition, so another writer may have come between (API model: version is only returned)."""
+    written = [
+        (place, action) for place, action in enumerate(actions) if action.request is not None and not isinstance(answers[place], CrossmeshError)
+    ]
+    found = yield from together([to(MeshApi.describe, action.target) for _, action in written], width=_AT_ONCE)
+    for (place, action), resource in zip(written, found, strict=True):
+        wanted = action.request.input.get("spec", {}) if action.request else {}
+        if isinstance(resource, CrossmeshError):
+            answers[place] = resource
+        elif resource is None or differences(wanted, resource.spec):
+            answers[place] = Conflict("LostUpdate", f"{action.target} does not show what was written: another writer came between")
     return answers
 
 
