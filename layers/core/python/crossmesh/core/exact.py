@@ -1,6 +1,6 @@
 """Exact tests, with nothing but integers and logarithms: no normal approximation, no table, no heavy library in a function."""
 
-from functools import cache
+from functools import cache, lru_cache
 from math import exp, lgamma, log
 
 
@@ -17,6 +17,7 @@ def binomial(count: int, of: int, share: float) -> float:
     return exp(ways + count * log(share) + (of - count) * log(1 - share))
 
 
+@lru_cache(maxsize=4096)
 def two_sided(count: int, of: int, share: float) -> float:
     """The exact two-sided p-value: all outcomes at most as likely as the one seen (Fisher's rule; a hair of tolerance for rounding)."""
     seen = binomial(count, of, share)

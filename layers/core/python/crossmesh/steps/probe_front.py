@@ -50,7 +50,14 @@ def _probe(request: Request, canary: CanarySettings, context: Context) -> Step[P
     url = problem = ""
     try:
         url = yield from _url(canary, context)
-        samples = yield from call(Front.probe, url, request.requests or canary.requests, canary.timeout_ms / 1000, canary.name)
+        samples = yield from call(
+            Front.probe,
+            url,
+            request.requests or canary.requests,
+            canary.timeout_ms / 1000,
+            canary.name,
+            follow=not 300 <= canary.expect.status < 400,
+        )
     except CrossmeshError as error:
         problem = str(error)
     yield from store.save(where, samples)
