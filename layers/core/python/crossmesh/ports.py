@@ -178,7 +178,10 @@ class Front(Protocol):
     """The way a user comes in: HTTP to the front load balancer."""
 
     def probe(self, url: str, requests: int, timeout: float, canary: str, *, follow: bool = True) -> tuple[Sample, ...]:
-        """`requests` GETs of `url`, each within `timeout` seconds; redirects are followed (to declared hosts) unless one is what is expected. Never raises for what a server does: that is a Sample with an error."""
+        """`requests` GETs of `url`, each within `timeout` seconds; redirects are followed (to declared hosts) unless one is what is expected.
+
+        Never raises for what a server does: that is a Sample with an error.
+        """
 
 
 class Telemetry(Protocol):
