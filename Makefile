@@ -45,5 +45,5 @@ world-down: setup ## end a world that was left behind
 bench: setup ## the design's numbers, measured in one run on this machine
 	@python -m tests.bench
 
-lock: ## resolve pyproject.toml again into requirements/*.txt and layers/*/requirements.txt
+lock: ## resolve pyproject.toml again into requirements/*.txt, layers/*/requirements.txt and watcher/requirements.txt
 	@$(BIN)/python tools/lock.py

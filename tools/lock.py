@@ -1,4 +1,4 @@
-"""Resolve every dependency once; the layers get the same versions as the development environment.
+"""Resolve every dependency once; layers and watcher get the same versions as the development environment.
 
 Runs `uv pip compile --generate-hashes --no-header` so that no registry's address is written down.
 """
@@ -27,7 +27,7 @@ def compile_requirements(requirements: list[str], target: Path, *constraints: Pa
 
 
 def main() -> None:
-    """Write requirements/*.txt and layers/*/requirements.txt."""
+    """Write requirements/*.txt, layers/*/requirements.txt and watcher/requirements.txt."""
     groups = PROJECT["dependency-groups"]
     everything = ROOT / "requirements" / "dev.txt"
     compile_requirements([*RUNTIME, *groups["dev"], *groups["world"]], everything)
@@ -35,6 +35,8 @@ def main() -> None:
     for layer, names in LAYERS.items():
         wanted = [line for line in RUNTIME if any(line.lower().startswith(name.lower()) for name in names)]
         compile_requirements(wanted, ROOT / "layers" / layer / "requirements.txt", everything)
+    watcher = tomllib.loads((ROOT / "watcher" / "pyproject.toml").read_text())["project"]["dependencies"]
+    compile_requirements(watcher, ROOT / "watcher" / "requirements.txt", everything)
 
 
 if __name__ == "__main__":

@@ -98,6 +98,11 @@ class Authenticator:
         return f"{found[1]}iam{found[2]}role/{found[3]}" if found else arn
 
 
+def account_user(namespace: str, name: str) -> str:
+    """The user that a service account is."""
+    return f"system:serviceaccount:{namespace}:{name}"
+
+
 def allowed(store: Store, who: Who, verb: str, group: str, resource: str, namespace: str, name: str, sub: str) -> bool:
     """RBAC: some rule of a role bound to the caller fits."""
     user, groups = who
@@ -107,7 +112,9 @@ def allowed(store: Store, who: Who, verb: str, group: str, resource: str, namesp
 
     def bound(binding: dict[str, Any]) -> bool:
         return any(
-            (s.get("kind") == "Group" and s.get("name") in groups) or (s.get("kind") == "User" and s.get("name") == user)
+            (s.get("kind") == "Group" and s.get("name") in groups)
+            or (s.get("kind") == "User" and s.get("name") == user)
+            or (s.get("kind") == "ServiceAccount" and account_user(s.get("namespace", ""), s.get("name", "")) == user)
             for s in binding.get("subjects") or ()
         )
 

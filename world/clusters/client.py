@@ -14,7 +14,7 @@ import yaml
 from world.clusters.objects import CLUSTER_WIDE, KINDS, VERSIONS
 
 Object = dict[str, Any]
-_RESOURCE = {kind: (group, resource) for group, kinds in KINDS.items() for resource, kind in kinds.items()}
+RESOURCE = {kind: (group, resource) for group, kinds in KINDS.items() for resource, kind in kinds.items()}
 
 
 class Cluster:
@@ -39,14 +39,14 @@ class Cluster:
 
     def path(self, kind: str, namespace: str = "", name: str = "") -> str:
         """Where objects of a kind lie."""
-        group, resource = _RESOURCE[kind]
+        group, resource = RESOURCE[kind]
         base = f"/apis/{group}/{VERSIONS[group]}" if group else "/api/v1"
         inside = f"/namespaces/{namespace}" if namespace and resource not in CLUSTER_WIDE else ""
         return f"{base}{inside}/{resource}" + (f"/{name}" if name else "")
 
     def apply(self, item: Object) -> Object:
         """Create, or replace the spec and labels of what is there."""
-        namespace = item["metadata"].get("namespace", "" if _RESOURCE[item["kind"]][1] in CLUSTER_WIDE else "default")
+        namespace = item["metadata"].get("namespace", "" if RESOURCE[item["kind"]][1] in CLUSTER_WIDE else "default")
         try:
             return self.call("POST", self.path(item["kind"], namespace), item)
         except urllib.error.HTTPError as error:
