@@ -5,6 +5,7 @@ Attributes and their order of precedence are those of AWS's App Mesh controller 
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
 
 import msgspec
 
@@ -28,6 +29,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     node: str  # the virtual node's AWS name
     namespace: str  # Cloud Map namespace
     service: str  # Cloud Map service
+    key: str  # "service.namespace"
     pod: str  # "namespace/name"
     uid: str
     attributes: dict[str, str]
@@ -98,57 +100,68 @@ class _Index:
             if selects(entry[1], pod)
         ]
         found += [entry for entry in self._others.get(namespace, ()) if selects(entry[1], pod)]
-        if len(found) > 1:
-            found.sort(key=lambda entry: entry[0])
+        found.sort(key=lambda entry: entry[0])
         return tuple(node for _, node in found)
 
 
-class _Fixed(msgspec.Struct, frozen=True):
-    """The attributes that all pods of a virtual node in a cluster and zone share, those before and those after a pod's own, and their size."""
+class _Kind:
+    """What pods share that are alike in labels, namespace, zone and family of address, as a Deployment's are: worked out once for all of them."""
 
-    before: dict[str, str]
-    after: dict[str, str]
-    count: int
-    characters: int
+    __slots__ = ("_address", "_after", "_before", "_labels", "_quick", "node", "nodes")
+
+    def __init__(self, pod: Pod, nodes: tuple[VirtualNode, ...], cluster: str, owner: str, zone: tuple[str, str]) -> None:
+        self.nodes = nodes
+        self.node = nodes[0] if len(nodes) == 1 and nodes[0].cloud_map else None
+        if self.node is None or self.node.cloud_map is None:
+            return
+        self._address = IPV6 if ":" in pod.ip else IPV4
+        self._labels, self._after = pod.labels, _after(self.node, cluster, owner, zone)
+        own = dict.fromkeys((self._address, POD, NAMESPACE, POD_UID), "")
+        self._before = {**dict(self.node.cloud_map.attributes), **own, NAMESPACE: pod.namespace}
+        label_characters = sum(len(k) + len(v) for k, v in pod.labels.items())
+        most = len(pod.labels) + _count(self._before | self._after), _characters(self._before | self._after) + label_characters + _OWN_AT_MOST
+        self._quick = label_characters <= MAX_KEY and most[0] <= MAX_ATTRIBUTES and most[1] <= MAX_CHARACTERS
+        if self._quick:
+            self._before = {**pod.labels, **self._before}
+
+    def attributes(self, pod: Pod) -> tuple[dict[str, str], tuple[str, ...]]:
+        """The attributes of a pod's instance, and the labels dropped to keep Cloud Map's budget.
+
+        Precedence is the controller's: labels, the node's own attributes, address, names, then port, mesh, zone and our marks.
+        """
+        attributes = self._before.copy()
+        attributes[self._address] = pod.ip
+        attributes[POD] = pod.name
+        attributes[POD_UID] = pod.uid
+        attributes.update(self._after)
+        return (attributes, ()) if self._quick else _with_labels(attributes, self._labels)
 
 
-def fixed_attributes(node: VirtualNode, *, cluster: str, owner: str, zone: tuple[str, str], ipv6: bool = False) -> _Fixed:
-    """Computed once for many pods. Precedence is the controller's: the node's own attributes, then address and port, names, zone, our marks."""
-    before = dict(node.cloud_map.attributes) if node.cloud_map else {}
-    after: dict[str, str] = {}
-    if node.listeners:
-        after[PORT] = str(node.listeners[0].port)
-    region, availability_zone = zone
-    after |= {MESH: node.mesh, VIRTUAL_NODE: node.aws_name}
-    if region:
-        after["REGION"] = region
-    if availability_zone:
-        after["AVAILABILITY_ZONE"] = availability_zone
-    after |= {OWNER: owner, CLUSTER: cluster}
-    both = {**before, **after}
-    own = (IPV6 if ipv6 else IPV4, POD, NAMESPACE, POD_UID)  # each pod adds these four
-    shared = {key: value for key, value in both.items() if key not in own}
-    characters = sum(len(k) + len(v) for k, v in shared.items()) + sum(map(len, own)) + len(INIT_HEALTH) + len("UNHEALTHY")
-    return _Fixed(before, after, len(shared) + len(own) + 1, characters)  # AWS_INIT_HEALTH_STATUS takes one
+_OWN_AT_MOST = 45 + 253 + 64  # characters of an address, a pod's name, its uid
 
 
-def attributes_of(pod: Pod, fixed: _Fixed) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The attributes of a pod's instance, and the labels dropped to keep Cloud Map's budget of 30 attributes and 5,000 characters.
+def _after(node: VirtualNode, cluster: str, owner: str, zone: tuple[str, str]) -> dict[str, str]:
+    """What stands after a pod's own attributes."""
+    port = {PORT: str(node.listeners[0].port)} if node.listeners else {}
+    places = {key: value for key, value in zip(("REGION", "AVAILABILITY_ZONE"), zone, strict=True) if value}
+    return {**port, MESH: node.mesh, VIRTUAL_NODE: node.aws_name, **places, OWNER: owner, CLUSTER: cluster}
 
-    Labels are dropped deterministically: those too long first, then from the end of the alphabet.
-    """
-    own = {IPV6 if ":" in pod.ip else IPV4: pod.ip, POD: pod.name, NAMESPACE: pod.namespace, POD_UID: pod.uid}
-    labels = pod.labels
-    characters = fixed.characters + len(pod.ip) + len(pod.name) + len(pod.namespace) + len(pod.uid)
-    wanted = len("".join(labels)) + len("".join(labels.values()))
-    if len(labels) + fixed.count <= MAX_ATTRIBUTES and wanted <= MAX_KEY and characters + wanted <= MAX_CHARACTERS:
-        return {**labels, **fixed.before, **own, **fixed.after}, ()
-    taken = {**fixed.before, **own, **fixed.after}
-    room, left = MAX_ATTRIBUTES - fixed.count, MAX_CHARACTERS - characters
+
+def _count(attributes: Mapping[str, str]) -> int:
+    return len(attributes) + 1  # AWS_INIT_HEALTH_STATUS takes one
+
+
+def _characters(attributes: Mapping[str, str]) -> int:
+    return sum(len(k) + len(v) for k, v in attributes.items()) + len(INIT_HEALTH) + len("UNHEALTHY")
+
+
+def _with_labels(attributes: dict[str, str], labels: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """As many labels as fit into 30 attributes and 5,000 characters; dropped are those too long first, then from the end of the alphabet."""
+    room, left = MAX_ATTRIBUTES - _count(attributes), MAX_CHARACTERS - _characters(attributes)
     kept: dict[str, str] = {}
     dropped: list[str] = []
     for key, value in sorted(labels.items()):
-        if key in taken:
+        if key in attributes:
             continue
         size = len(key) + len(value)
         if len(key) > MAX_KEY or len(value) > MAX_VALUE or len(kept) >= room or size > left:
@@ -156,7 +169,7 @@ def attributes_of(pod: Pod, fixed: _Fixed) -> tuple[dict[str, str], tuple[str, .
             continue
         kept[key] = value
         left -= size
-    return {**kept, **taken}, tuple(dropped)
+    return {**kept, **attributes}, tuple(dropped)
 
 
 def desired(
@@ -166,41 +179,41 @@ def desired(
 
     Nodes without Cloud Map discovery select pods like the others but want no instance.
     """
-    endpoints, claimed = [], []
+    endpoints: list[Endpoint] = []
+    claimed: list[Claimed] = []
     for view in views:
-        index = _Index(nodes, clusters[view.cluster])
-        shared: dict[tuple[str, tuple[str, str], bool], _Fixed] = {}
+        index, kinds = _Index(nodes, clusters[view.cluster]), dict[tuple[object, ...], _Kind]()
         for pod in view.pods:
             if not pod.ready:
                 continue
-            nodes_of_pod = index.of(pod)
-            if not nodes_of_pod:
-                continue
-            name = f"{pod.namespace}/{pod.name}"
-            if len(nodes_of_pod) > 1:
-                places = tuple(f"{node.key} ({node.place})" for node in nodes_of_pod)
-                claimed.append(Claimed(cluster=view.cluster, pod=name, uid=pod.uid, nodes=places))
-                continue
-            node = nodes_of_pod[0]
-            if node.cloud_map is None:
-                continue
-            zone, ipv6 = view.zones.get(pod.node, ("", "")), ":" in pod.ip
-            fixed = shared.get((node.aws_name, zone, ipv6))
-            if fixed is None:
-                fixed = fixed_attributes(node, cluster=view.cluster, owner=owner, zone=zone, ipv6=ipv6)
-                shared[node.aws_name, zone, ipv6] = fixed
-            attributes, dropped = attributes_of(pod, fixed)
-            endpoints.append(
-                Endpoint(
-                    id=instance_id(view.cluster, pod.uid),
-                    cluster=view.cluster,
-                    node=node.aws_name,
-                    namespace=node.cloud_map.namespace,
-                    service=node.cloud_map.service,
-                    pod=name,
-                    uid=pod.uid,
-                    attributes=attributes,
-                    dropped=dropped,
-                )
-            )
-    return tuple(sorted(endpoints, key=lambda e: e.id)), tuple(claimed)
+            zone = view.zones.get(pod.node, _NOWHERE)
+            alike = (pod.namespace, pod.virtual_node, pod.deployment, zone, ":" in pod.ip, *pod.labels.items())
+            kind = kinds.get(alike)
+            if kind is None:
+                kind = kinds[alike] = _Kind(pod, index.of(pod), view.cluster, owner, zone)
+            if kind.node is not None:
+                endpoints.append(_endpoint(view.cluster, pod, kind.node, *kind.attributes(pod)))
+            elif len(kind.nodes) > 1:
+                places = tuple(f"{node.key} ({node.place})" for node in kind.nodes)
+                claimed.append(Claimed(cluster=view.cluster, pod=f"{pod.namespace}/{pod.name}", uid=pod.uid, nodes=places))
+    endpoints.sort(key=attrgetter("id"))
+    return tuple(endpoints), tuple(claimed)
+
+
+_NOWHERE = ("", "")
+
+
+def _endpoint(cluster: str, pod: Pod, node: VirtualNode, attributes: dict[str, str], dropped: tuple[str, ...]) -> Endpoint:
+    assert node.cloud_map is not None
+    return Endpoint(
+        id=instance_id(cluster, pod.uid),
+        cluster=cluster,
+        node=node.aws_name,
+        namespace=node.cloud_map.namespace,
+        service=node.cloud_map.service,
+        key=f"{node.cloud_map.service}.{node.cloud_map.namespace}",
+        pod=f"{pod.namespace}/{pod.name}",
+        uid=pod.uid,
+        attributes=attributes,
+        dropped=dropped,
+    )

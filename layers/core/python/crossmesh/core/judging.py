@@ -1,0 +1,82 @@
+"""Which of our instances must go, and what proves it (rules 1, 2 and 4). Without proof an instance stays, withheld where a person should know."""
+
+from collections.abc import Container
+
+import msgspec
+
+from crossmesh.core import endpoints as ep
+from crossmesh.core.actions import RemovalWhy
+from crossmesh.core.scene import Draft, Scene, pod_of
+from crossmesh.core.views import Instance, ServiceView
+
+
+class Removal(msgspec.Struct, frozen=True, kw_only=True):
+    """An instance that no endpoint wants, why it should go, and when the listing that says so began (seconds; 0 = no listing does)."""
+
+    service: ServiceView
+    instance: Instance
+    why: RemovalWhy
+    reason: str
+    begun: float = 0.0
+
+    @property
+    def node(self) -> str:
+        """AWS name of its virtual node."""
+        return self.instance.attributes.get(ep.VIRTUAL_NODE, "")
+
+
+_UNPROVED: tuple[RemovalWhy, str] = ("gone", "")  # absent from the list, and no GET has said so
+
+
+def unwanted(scene: Scene, draft: Draft, service: ServiceView, wanted: Container[str], claimed: Container[str]) -> list[Removal]:
+    """Our instances of a service that no endpoint wants. `wanted`: instance ids; `claimed`: uids of pods that several virtual nodes select."""
+    found = []
+    for instance in scene.ours[service.key]:
+        if instance.id not in wanted:
+            judged = _judge(scene, draft, service, instance, claimed)
+            if judged:
+                found.append(judged)
+    return found
+
+
+def _judge(scene: Scene, draft: Draft, service: ServiceView, instance: Instance, claimed: Container[str]) -> Removal | None:
+    cluster = instance.attributes.get(ep.CLUSTER, "")
+    if scene.operator.draining:
+        return Removal(service=service, instance=instance, why="forgotten", reason="the registry is being drained")
+    if scene.forgetting(cluster):
+        return Removal(service=service, instance=instance, why="forgotten", reason=f"`crossmesh forget {cluster}`")
+    if cluster not in scene.clusters:
+        detail = f"cluster {cluster!r} is not in the settings; `crossmesh forget {cluster}` removes its instances"
+        draft.hold_removal(service.key, instance, "orphaned", detail)
+        return None
+    if cluster in scene.unseen:
+        draft.hold_removal(service.key, instance, "unseen", f"{cluster} is unseen: {scene.unseen[cluster].cause}")
+        return None
+    judged = _by_pod(scene, cluster, instance, claimed)
+    if judged == _UNPROVED:
+        draft.hold_removal(service.key, instance, "unseen", "the pod is absent from the list and no GET has confirmed it")
+    elif judged is not None:
+        why, reason = judged
+        return Removal(service=service, instance=instance, why=why, reason=reason, begun=scene.seen[cluster].begun)
+    return None
+
+
+def _by_pod(scene: Scene, cluster: str, instance: Instance, claimed: Container[str]) -> tuple[RemovalWhy, str] | None:
+    """What the view of a seen cluster says of an unwanted instance's pod."""
+    view, uid = scene.seen[cluster], instance.attributes.get(ep.POD_UID, "")
+    name, pod = pod_of(instance), scene.pods[cluster].get(uid)
+    if pod is None:
+        if instance.attributes.get(ep.NAMESPACE, "") not in view.versions:
+            return "unselected", f"no virtual node selects pods in the namespace of {name}"
+        if uid not in scene.gone[cluster]:
+            return _UNPROVED
+        if uid in scene.memory.terminating:
+            return "dead", f"pod {name} of {cluster} was seen Terminating and is gone"
+        return "gone", f"pod {name} of {cluster} is gone (GET: 404 or another uid)"
+    if pod.dead:
+        return "dead", f"pod {name} of {cluster} is {'Terminating' if pod.terminating else f'finished ({pod.phase})'}"
+    if uid in claimed:
+        return None
+    if not pod.ready:
+        return "unready", f"pod {name} of {cluster} is not ready"
+    return "unselected", f"pod {name} of {cluster} belongs to another service or to no virtual node now"

@@ -1,0 +1,129 @@
+"""What one planning starts from: the inputs, indexed once for all rules, and the draft that the rules fill."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import msgspec
+
+from crossmesh.core import endpoints as ep
+from crossmesh.core.actions import (
+    CreateService,
+    DeleteService,
+    Deregister,
+    Memory,
+    Operator,
+    Register,
+    RegistryAction,
+    TagService,
+    Withheld,
+    WithheldWhy,
+)
+from crossmesh.core.settings import Settings
+from crossmesh.core.topology import Topology
+from crossmesh.core.views import Instance, Pod, RegistryView, Seen, ServiceView, Unseen, View
+
+OWNER_TAG = "crossmesh:owner"
+
+
+def deployment_tag(owner: str) -> str:
+    """The tag key under which a deployment with `owner` leaves its id on a service."""
+    return f"crossmesh:deployment/{owner}"
+
+
+class Inputs(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the planner may know. `deployment` is this deployment's id; `ip_family` of new services' DNS records."""
+
+    settings: Settings
+    topology: Topology
+    views: tuple[View, ...]
+    registry: RegistryView
+    memory: Memory = Memory()
+    operator: Operator = Operator()
+    deployment: str
+    ipv6: bool = False
+
+
+class Scene:
+    """The inputs by cluster, pod and service. Never changed once made."""
+
+    def __init__(self, inputs: Inputs) -> None:
+        self.inputs = inputs
+        self.memory, self.operator = inputs.memory, inputs.operator
+        self.owner, self.policy = inputs.settings.owner, inputs.settings.policy
+        self.clusters = {cluster.name: cluster for cluster in inputs.settings.clusters}
+        self.seen = {v.cluster: v for v in inputs.views if isinstance(v, Seen) and v.cluster in self.clusters}
+        self.unseen = {v.cluster: v for v in inputs.views if isinstance(v, Unseen)}
+        for name in self.clusters:
+            if name not in self.seen and name not in self.unseen:
+                self.unseen[name] = Unseen(cluster=name, cause="crashed", detail="no view of it was made")
+        self.pods: dict[str, dict[str, Pod]] = {name: {pod.uid: pod for pod in view.pods} for name, view in self.seen.items()}
+        self.gone = {name: frozenset(view.gone) for name, view in self.seen.items()}
+        self.services: dict[str, ServiceView] = {service.key: service for service in inputs.registry.services}
+        owner, mark = self.owner, ep.OWNER
+        self.ours: dict[str, list[Instance]] = {
+            key: [i for i in service.instances if i.attributes.get(mark) == owner] for key, service in self.services.items()
+        }
+        self.named = frozenset(f"{n.cloud_map.service}.{n.cloud_map.namespace}" for n in inputs.topology.nodes if n.cloud_map)
+        self.conflicts = self._conflicts()
+
+    def _conflicts(self) -> list[str]:
+        """Services where another deployment with our owner has left its mark: both must stop (rule 2)."""
+        tag, me = deployment_tag(self.owner), self.inputs.deployment
+        return [
+            f"owner {self.owner!r} is used by two deployments: {me} (this one) and {service.tags[tag]} (mark on {service.key}); "
+            "give each its own owner in crossmesh.yaml"
+            for service in self.inputs.registry.services
+            if service.tags.get(tag, me) != me
+        ]
+
+    def forgetting(self, cluster: str) -> bool:
+        """Whether a person asked to remove this cluster's instances, it is really out of sight, and that was not done yet."""
+        asked = self.operator.forget.get(cluster, 0.0)
+        return asked > self.memory.forgotten.get(cluster, 0.0) and cluster not in self.seen
+
+
+_RANK: dict[type[RegistryAction], int] = {CreateService: 0, TagService: 1, Deregister: 2, Register: 3, DeleteService: 4}
+
+
+class Draft:
+    """The plan while it is being made: actions by place, what is withheld, notes for people."""
+
+    def __init__(self) -> None:
+        self._actions: dict[tuple[int, str, int], list[RegistryAction]] = defaultdict(list)
+        self.withheld: list[Withheld] = []
+        self.notes: set[str] = set()
+
+    def act(self, key: str, action: RegistryAction) -> None:
+        """Plan an action on service `key`."""
+        self._actions[action.phase, key, _RANK[type(action)]].append(action)
+
+    def actions(self) -> tuple[RegistryAction, ...]:
+        """In order: phase, then service, then dead ones out before adds, then id."""
+        found: list[RegistryAction] = []
+        for _, actions in sorted(self._actions.items(), key=lambda item: item[0]):
+            found += sorted(actions, key=lambda action: getattr(action, "id", ""))
+        return tuple(found)
+
+    def hold_add(self, endpoint: ep.Endpoint, why: WithheldWhy, detail: str) -> None:
+        """Withhold an add or change."""
+        self.withheld.append(
+            Withheld(what="register", service=endpoint.key, id=endpoint.id, cluster=endpoint.cluster, pod=endpoint.pod, why=why, detail=detail)
+        )
+
+    def hold_adds(self, endpoints: Iterable[ep.Endpoint], why: WithheldWhy, detail: str) -> None:
+        """Withhold many for one reason."""
+        for endpoint in endpoints:
+            self.hold_add(endpoint, why, detail)
+
+    def hold_removal(self, key: str, instance: Instance, why: WithheldWhy, detail: str, until: float = 0.0) -> None:
+        """Withhold a removal; `until`: when it goes ahead by itself (0 = not by itself)."""
+        cluster = instance.attributes.get(ep.CLUSTER, "")
+        held = Withheld(
+            what="deregister", service=key, id=instance.id, cluster=cluster, pod=pod_of(instance), why=why, detail=detail, until=until
+        )
+        self.withheld.append(held)
+
+
+def pod_of(instance: Instance) -> str:
+    """namespace/name of the pod that an instance says it is of."""
+    return f"{instance.attributes.get(ep.NAMESPACE, '')}/{instance.attributes.get(ep.POD, '')}"
