@@ -1,11 +1,13 @@
-"""`python -m world up | down | env | status`: a world by hand."""
+"""`python -m world up | down | env | status | mail`: a world by hand."""
 
 import argparse
 import signal
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
+from world.application import Application
 from world.aws.clients import environment
 from world.deploy import deploy
 from world.state import World
@@ -17,7 +19,7 @@ ROOT = Path(".world")
 def main() -> int:
     """One verb."""
     parser = argparse.ArgumentParser(prog="python -m world", description=__doc__)
-    parser.add_argument("verb", choices=["up", "down", "env", "status"])
+    parser.add_argument("verb", choices=["up", "down", "env", "status", "mail"])
     parser.add_argument("--name", default="default")
     parser.add_argument("--root", type=Path, default=ROOT)
     parser.add_argument("--bare", action="store_true", help="up: do not deploy the application")
@@ -34,6 +36,8 @@ def main() -> int:
     world = World(folder)
     if arguments.verb == "env":
         show_environment(world)
+    elif arguments.verb == "mail":
+        show_mail(world)
     else:
         print("running" if (folder / "pids.json").exists() else "ended", folder)
     return 0
@@ -69,6 +73,13 @@ def show_environment(world: World) -> None:
     print("# kubectl --context eksc2 -n appmesh-demo get pods")
     print("# aws servicediscovery discover-instances --namespace-name appmesh-demo.pvt.aws.local --service-name colorapp")
     print("# curl $FRONT/color")
+    print("# python -m world mail: what the person on call got")
+
+
+def show_mail(world: World) -> None:
+    """The inbox of alarms, newest last."""
+    for mail in Application(world).mails():
+        print(f"{datetime.fromtimestamp(mail['at']):%H:%M:%S}  {mail['subject']}\n  {mail['text'].replace(chr(10), chr(10) + '  ')}\n")
 
 
 __all__ = ["Supervisor", "main"]

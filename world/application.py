@@ -142,3 +142,24 @@ class Application:
         request = urllib.request.Request(f"{self.world.url(part)}/_world/{path}", data=data, method=verb)
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.loads(answer.read() or b"null")
+
+    def alarms(self) -> dict[str, str]:
+        """Each deployed alarm's state, by its name without the stack's."""
+        return self._states(self._ask("alarms"))
+
+    def pass_time(self, seconds: float) -> dict[str, str]:
+        """Put the clock of alarms forward (of nothing else), evaluating them on the way; their states afterwards."""
+        return self._states(self.tell("control", "alarms/pass", {"seconds": seconds}))
+
+    def mails(self) -> list[dict[str, Any]]:
+        """What the person on call got, oldest first."""
+        found: list[dict[str, Any]] = self._ask("mail")["mails"]
+        return found
+
+    def _ask(self, path: str) -> Any:
+        with urllib.request.urlopen(f"{self.world.url('control')}/_world/{path}", timeout=10) as answer:
+            return json.load(answer)
+
+    def _states(self, answer: Any) -> dict[str, str]:
+        prefix = f"{self.stack}-"
+        return {name.removeprefix(prefix): about["state"] for name, about in answer["alarms"].items() if name.startswith(prefix)}

@@ -11,6 +11,7 @@ from world.aws.config import read_world
 
 ROOT = Path(__file__).resolve().parent.parent
 STACK = "crossmesh"
+ON_CALL = "oncall@world.invalid"  # whose inbox `python -m world mail` shows
 
 
 class DeployError(RuntimeError):
@@ -97,6 +98,7 @@ def grant(world: Any, roles: list[str]) -> None:
 
 def _parameters(document: dict[str, Any], given: dict[str, str]) -> list[str]:
     values = {"Runtime": runtime(), "World": "local", "Mode": "apply", "Owner": "demo", "EksClusterArns": cluster_arns(document), **given}
+    values.setdefault("AlarmEmail", ON_CALL)
     return ["--parameter-overrides", *(f"{key}={value}" for key, value in values.items())]
 
 

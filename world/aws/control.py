@@ -13,6 +13,7 @@ from typing import Any
 from ministack.core import iam_evaluator
 from ministack.services import eventbridge, iam, sts
 
+from world.aws.alarms import Alarms
 from world.aws.roles import Roles
 
 Document = dict[str, Any]
@@ -35,6 +36,8 @@ class Control:
         self._emitting = threading.Lock()
         self.roles = Roles(account, region)
         self.roles.install()
+        self.alarms = Alarms(self.emit)
+        self.alarms.install()
 
     def identity(self, request: Document) -> Document:
         """Whose a key is, with its secret for checking signatures. Built-in root keys are nobody's: their signatures would go unchecked."""
@@ -127,6 +130,10 @@ def start_control(world: Document) -> ThreadingHTTPServer:
         ("POST", "/_world/identity"): control.identity,
         ("POST", "/_world/authorise"): control.authorise,
         ("POST", "/_world/emit"): control.emit,
+        ("GET", "/_world/alarms"): control.alarms.states,
+        ("POST", "/_world/alarms/pass"): control.alarms.pass_time,
+        ("GET", "/_world/mail"): control.alarms.inbox,
+        ("GET", "/_world/metrics"): control.alarms.series,
     }
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,7 @@
-"""The one logger, and metrics as CloudWatch's embedded format: a log line each, no call. Tokens and credentials never pass through here."""
+"""The one logger, and metrics as CloudWatch's embedded format: a log line each, no call. Tokens and credentials never pass through here.
+
+A metric costs by the hour in which it has a value, so what says nothing while all is well has none then (docs/costs.md).
+"""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +10,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
 from crossmesh.core.canary import Memory, Verdict
+from crossmesh.core.mix import mix_error
 from crossmesh.core.report import Report
 
 NAMESPACE = "crossmesh"
@@ -20,33 +24,17 @@ class EmbeddedMetrics:
         self._stack = stack
 
     def report(self, report: Report) -> None:
-        """Counts of a look or run."""
-        failed = 1 if report.kind == "failed" else 0
-        self._send(
-            {
-                "Endpoints": report.endpoints,
-                "Registered": report.registered,
-                "UnseenClusters": sum(1 for line in report.clusters if line.cause),
-                "WithheldActions": sum(report.withheld_counts.values()) + report.mesh_withheld,
-                "PendingActions": report.adds + report.removals + report.mesh_actions,
-                "Failures": failed,
-                "MeshUnavailable": 1 if report.mesh_unavailable else 0,
-            }
-        )
+        """Counts of a look or run; one that failed knows only that."""
+        self._send(deployment_values(report))
 
     def verdict(self, verdict: Verdict, memory: Memory) -> None:
-        """Success, failures in a row, seconds since success, latency."""
-        since = verdict.at - memory.last_good if memory.last_good else 0.0
-        values = {
-            "CanarySuccess": 1.0 if verdict.kind == "good" else 0.0,
-            "CanaryConsecutiveFailures": memory.failures,
-            "CanarySecondsSinceSuccess": round(since, 1),
-            "CanaryP95Milliseconds": verdict.p95_ms,
-        }
-        self._send(values, {"canary": verdict.canary})
+        """One canary's run."""
+        self._send(canary_values(verdict, memory), {"canary": verdict.canary})
 
     def _send(self, values: Mapping[str, float], dimensions: Mapping[str, str] | None = None) -> None:
         """One line with all values."""
+        if not values:
+            return
         (name, value), *others = values.items()
         with single_metric(name=name, unit=MetricUnit.Count, value=value, namespace=NAMESPACE) as metric:
             metric.add_dimension(name="deployment", value=self._stack)
@@ -54,6 +42,41 @@ class EmbeddedMetrics:
                 metric.add_dimension(name=key, value=item)
             for other, amount in others:
                 metric.metric_set[other] = {"Unit": MetricUnit.Count.value, "StorageResolution": 60, "Value": [float(amount)]}
+
+
+def deployment_values(report: Report) -> dict[str, float]:
+    """Metrics of a look or run. What waits on purpose (Mode observe, a pause) is not pending; of a run, what it could not prove is."""
+    if report.kind == "failed":
+        return {"Failures": 1}
+    planned = report.adds + report.removals + report.mesh_actions
+    pending = {"quiet": planned, "apply": planned, "applied": report.failed}.get(report.kind, 0)
+    values: dict[str, float] = {
+        "Failures": 0,
+        "Endpoints": report.endpoints,
+        "Registered": report.registered,
+        "UnseenClusters": sum(1 for line in report.clusters if line.cause),
+        "WithheldActions": sum(report.withheld_counts.values()) + report.mesh_withheld,
+        "PendingActions": pending,
+        "StaleInstances": report.stale,
+        "MeshUnavailable": 1 if report.mesh_unavailable else 0,
+    }
+    if report.lag >= 0:
+        values["ConvergenceLagSeconds"] = report.lag
+    return values
+
+
+def canary_values(verdict: Verdict, memory: Memory) -> dict[str, float]:
+    """Metrics of a canary's run. Failures in a row and the time since success have values from the first failure to the recovery only."""
+    values: dict[str, float] = {"CanarySuccess": 1 if verdict.kind == "good" else 0}
+    if verdict.requests:
+        values["CanaryP95Milliseconds"] = verdict.p95_ms
+        if verdict.expected:
+            values["CanaryMixErrorPercent"] = mix_error(verdict.counts, verdict.expected)
+    recovered = len(memory.rounds) > 1 and not memory.rounds[-2].good
+    if verdict.kind != "good" or recovered:
+        values["CanaryConsecutiveFailures"] = memory.failures
+        values["CanarySecondsSinceSuccess"] = round(verdict.at - memory.last_good, 1) if memory.last_good else 0.0
+    return values
 
 
 def event(name: str, **keys: Any) -> None:

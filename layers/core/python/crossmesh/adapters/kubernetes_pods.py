@@ -1,5 +1,7 @@
 """Kubernetes' JSON as the few values that decide. Decoded straight from bytes; fields nobody asks for are never built."""
 
+from datetime import datetime
+
 import msgspec
 
 from crossmesh.core.views import Pod
@@ -28,6 +30,7 @@ class _Meta(_Base):
 class _Condition(_Base):
     type: str
     status: str
+    last_transition_time: datetime | None = None
 
 
 class _PodSpec(_Base):
@@ -102,6 +105,7 @@ class Service(_Base):
 def pod_of(item: _Pod) -> Pod:
     """A pod as the core knows it. ContainersReady and not Ready decides, as in AWS's controller: Ready may wait for registration itself."""
     meta, labels = item.metadata, item.metadata.labels or {}
+    ready = next((c for c in item.status.conditions or () if c.type == "ContainersReady"), None)
     return Pod(
         namespace=meta.namespace,
         name=meta.name,
@@ -112,7 +116,8 @@ def pod_of(item: _Pod) -> Pod:
         phase=item.status.phase,
         restart_policy=item.spec.restart_policy,
         terminating=meta.deletion_timestamp is not None,
-        containers_ready=any(c.type == "ContainersReady" and c.status == "True" for c in item.status.conditions or ()),
+        containers_ready=ready is not None and ready.status == "True",
+        changed=ready.last_transition_time.timestamp() if ready is not None and ready.last_transition_time else 0.0,
         virtual_node=(meta.annotations or {}).get("appmesh.k8s.aws/virtualNode", ""),
         deployment=_deployment_of(meta, labels),
     )

@@ -212,7 +212,7 @@ def _trimmed(sample: Sample) -> Sample:
 
 def _remember(memory: Memory, verdict: Verdict) -> Memory:
     good = verdict.kind == "good"
-    this = Round(at=verdict.at, counts=verdict.counts, expected=verdict.expected, good=good, lost=verdict.lost)
+    this = Round(at=verdict.at, counts=verdict.counts, expected=verdict.expected, good=good, lost=verdict.lost, p95_ms=verdict.p95_ms)
     return Memory(
         rounds=(*memory.rounds[-(ROUNDS - 1) :], this),
         last=verdict,

@@ -1,8 +1,11 @@
 """What a look or a run has to say: counts for machines, lines for people. Kept as journal entries."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from crossmesh.core.actions import Deregister, Register, RegistryPlan
+from crossmesh.core.endpoints import POD_UID
 from crossmesh.core.mesh_plan import MeshPlan
 from crossmesh.core.views import Seen, View
 
@@ -35,7 +38,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     mesh_actions: int = 0
     mesh_withheld: int = 0
     mesh_unavailable: str = ""
-    failed: int = 0
+    failed: int = 0  # of a run: actions that were not proved
+    stale: int = 0  # instances whose pod is dead: requests sent there are lost (of a run: those left)
+    lag: float = -1.0  # of a run: the longest time from a pod's readiness to its proved registration, seconds; below 0 = nothing to measure
     seconds: float = 0.0
     again_at: float = 0.0
     failure: str = ""
@@ -59,6 +64,7 @@ def summary(plan: RegistryPlan, mesh: MeshPlan) -> dict[str, object]:
     lines += [f"{w.target}: {w.detail}" for w in mesh.withheld[:50]]
     return {
         "endpoints": plan.endpoints,
+        "stale": stale_instances(plan),
         "registered": plan.registered,
         "adds": sum(1 for action in plan.actions if isinstance(action, Register)),
         "removals": sum(1 for action in plan.actions if isinstance(action, Deregister)),
@@ -70,3 +76,16 @@ def summary(plan: RegistryPlan, mesh: MeshPlan) -> dict[str, object]:
         "mesh_unavailable": mesh.unavailable,
         "again_at": plan.again_at,
     }
+
+
+def stale_instances(plan: RegistryPlan) -> int:
+    """Instances that are known to lead nowhere: their pod is dead or gone, whether their removal goes ahead now or waits."""
+    planned = sum(1 for action in plan.actions if isinstance(action, Deregister) and action.why in ("dead", "gone"))
+    return planned + sum(1 for held in plan.withheld if held.what == "deregister" and held.why in ("unconfirmed", "policy", "contested"))
+
+
+def convergence_lag(added: Iterable[Register], views: tuple[View, ...], now: float) -> float:
+    """The longest time, in seconds, from a pod's becoming ready to `now`, when its registration was proved; -1 where no pod tells."""
+    changed = {pod.uid: pod.changed for view in views if isinstance(view, Seen) for pod in view.pods if pod.changed}
+    times = [changed[uid] for action in added if (uid := action.attributes.get(POD_UID, "")) in changed]
+    return round(max(0.0, now - min(times)), 3) if times else -1.0

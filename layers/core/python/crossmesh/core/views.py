@@ -35,6 +35,7 @@ class Pod(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     restart_policy: str = "Always"
     terminating: bool = False
     containers_ready: bool = False
+    changed: float = 0.0  # when ContainersReady last changed, seconds since the epoch (Kubernetes keeps whole ones); 0 = unknown
     virtual_node: str = ""  # annotation appmesh.k8s.aws/virtualNode (v1beta1)
     deployment: str = ""  # the Deployment it belongs to, from its ReplicaSet's name and pod-template-hash
 

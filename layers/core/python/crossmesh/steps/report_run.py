@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from crossmesh import codec
-from crossmesh.core.actions import Register, RegistryPlan
+from crossmesh.core.actions import Deregister, Register, RegistryPlan
 from crossmesh.core.mesh_plan import MeshPlan
-from crossmesh.core.report import Report, cluster_lines, summary
+from crossmesh.core.report import Report, cluster_lines, convergence_lag, summary
 from crossmesh.core.views import Unseen, View
 from crossmesh.ports import Clock, RunStore, State, Telemetry
 from crossmesh.steps import lease, store
@@ -43,21 +43,27 @@ def run(request: Request, context: Context) -> Step[Response]:
     plan = yield from _optional(store.key(this.id, "plan"), RegistryPlan)
     mesh = yield from _optional(store.key(this.id, "mesh/0/plan"), MeshPlan)
     kind = "failed" if request.failure else "superseded" if this.config != context.config else "applied"
+    views = yield from _views(context, this)
+    done = (yield from _done(this, plan)) if plan is not None else Done()
+    told = summary(plan or RegistryPlan(), mesh or MeshPlan())
+    told["stale"] = done.stale
     report = Report(
         id=this.id,
         kind=kind,
         at=now,
         config=this.config,
         version=context.version,
-        clusters=cluster_lines((yield from _views(context, this))),
+        clusters=cluster_lines(views),
+        failed=done.unproved,
+        lag=convergence_lag(done.added, views, now) if (yield from _followed(this)) else -1.0,
         seconds=round(now - this.started, 3),
         failure=f"{request.failure.get('Error', '')}: {request.failure.get('Cause', '')[:500]}" if request.failure else "",
-        **summary(plan or RegistryPlan(), mesh or MeshPlan()),  # type: ignore[arg-type]
+        **told,  # type: ignore[arg-type]
     )
     yield from store.save(store.key(this.id, "report"), report)
     if plan is not None and kind == "applied":
         yield from lease.check(this)
-        proved = yield from _proved(this, plan)
+        proved = sorted(action.id for action in done.added)
         memory = msgspec.structs.replace(plan.memory, registered={**plan.memory.registered, **dict.fromkeys(proved, now)})
         yield from call(State.write, store.MEMORY, codec.encode(memory))
     yield from call(State.write, LAST, codec.encode(report))
@@ -76,25 +82,36 @@ def _views(context: Context, this: Run) -> Step[tuple[View, ...]]:
     return tuple(views)
 
 
-def _proved(this: Run, plan: RegistryPlan) -> Step[list[str]]:
-    """Ids of the instances that this run added and discovery showed: if one is missing later, another hand removed it."""
-    found = []
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a plan. `added`: instances that this run added and discovery showed (one that is missing later was removed by another hand);
+    `unproved`: actions that were not carried out or not seen to be; `stale`: removals of dead instances among them."""
+
+    added: tuple[Register, ...] = ()
+    unproved: int = 0
+    stale: int = 0
+
+
+def _done(this: Run, plan: RegistryPlan) -> Step[Done]:
+    added: list[Register] = []
+    unproved = stale = 0
     for stage in plan.stages:
         outcomes = yield from settled(this, stage)
-        missing = yield from _optional(store.key(this.id, f"verified/{stage}"), dict[str, Any])
-        if missing is None:
-            continue
-        lacking = set(missing["missing"])
+        verified = yield from _optional(store.key(this.id, f"verified/{stage}"), dict[str, Any])
+        lacking = set(verified["missing"]) if verified is not None else set(range(len(plan.actions)))
         for index, action in stage_of(plan, stage):
-            if (
-                isinstance(action, Register)
-                and not action.change
-                and index not in lacking
-                and index in outcomes
-                and outcomes[index].result == "applied"
-            ):
-                found.append(action.id)
-    return sorted(found)
+            if index in lacking or index not in outcomes or outcomes[index].result != "applied":
+                unproved += 1
+                stale += isinstance(action, Deregister) and action.why in ("dead", "gone")
+            elif isinstance(action, Register) and not action.change:
+                added.append(action)
+    return Done(added=tuple(added), unproved=unproved, stale=stale)
+
+
+def _followed(this: Run) -> Step[bool]:
+    """Whether the run before this one worked by the same configuration: only then is a pod's wait for its registration the application's lag."""
+    before = yield from call(State.read, LAST)
+    last = codec.decode(before, Report) if before else None
+    return last is not None and last.kind == "applied" and last.config == this.config
 
 
 def _optional(where: str, kind: type[T]) -> Step[T | None]:
