@@ -4,7 +4,7 @@ import argparse
 import signal
 import sys
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from world.application import Application
@@ -79,7 +79,7 @@ def show_environment(world: World) -> None:
 def show_mail(world: World) -> None:
     """The inbox of alarms, newest last."""
     for mail in Application(world).mails():
-        print(f"{datetime.fromtimestamp(mail['at']):%H:%M:%S}  {mail['subject']}\n  {mail['text'].replace(chr(10), chr(10) + '  ')}\n")
+        print(f"{datetime.fromtimestamp(mail['at'], UTC):%H:%M:%S} UTC  {mail['subject']}\n  {mail['text'].replace(chr(10), chr(10) + '  ')}\n")
 
 
 __all__ = ["Supervisor", "main"]

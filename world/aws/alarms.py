@@ -44,7 +44,7 @@ class Alarms:
         stepfunctions._emit_execution_status_event = _after(stepfunctions._emit_execution_status_event, self._executed)
         cloudwatch.record_metric = _after(cloudwatch.record_metric, self._recorded)
         sns._fanout = _after(sns._fanout, self._mailed)
-        cloudwatch._evaluate_alarm = lambda alarm: None
+        cloudwatch._evaluate_alarm = lambda _: None
         threading.Thread(target=self._follow, daemon=True, name="alarms").start()
 
     def now(self) -> float:
@@ -169,4 +169,4 @@ def _after(act: Callable[..., Any], then: Callable[..., None]) -> Callable[..., 
 
 
 def _seconds(stamp: str) -> float:
-    return datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp()
+    return datetime.fromisoformat(stamp).timestamp()

@@ -124,9 +124,11 @@ def main(folder: Path) -> None:
     import ministack.app  # noqa: F401 - reads the environment prepared above
 
     from world.aws.control import start_control
+    from world.aws.invocations import Invocations
 
     create_admin(world)
     start_control(world)
+    Invocations(world).install()
     try:
         asyncio.run(_until_stopped(world))
     finally:

@@ -1,4 +1,4 @@
-"""Sampled requests, as Envoy wrote them down, become X-Ray segments: front calls a colour."""
+"""Sampled requests, as Envoy wrote them down, become X-Ray segments: front calls a colour. And X-Ray's daemon: what functions send goes to the API."""
 
 import asyncio
 import json
@@ -19,12 +19,21 @@ class Segments:
         self._folder = Path(document["dir"])
         self._xray = client(document, "xray", retries={"max_attempts": 1}, connect_timeout=1, read_timeout=5)
         self._read: dict[Path, int] = {}
+        self._port = document["ports"]["xray"]
+        self.received: list[str] = []
 
     async def follow(self, names: Any) -> None:
         """Until cancelled. `names` gives proxy ids, from which a log's own virtual node is known."""
+        transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: _Daemon(self.received), ("127.0.0.1", self._port))
+        try:
+            await self._follow(names)
+        finally:
+            transport.close()
+
+    async def _follow(self, names: Any) -> None:
         while True:
             own = {proxy.rpartition("|")[2]: proxy.rpartition("|")[0].rpartition("/")[2] for proxy in names()}
-            documents = []
+            documents, self.received[:] = list(self.received), []
             for file in self._folder.glob("access-*.log"):
                 name = own.get(file.stem.removeprefix("access-"), "front")
                 for line in self._new(file):
@@ -44,6 +53,19 @@ class Segments:
         return [json.loads(line) for line in data.splitlines() if line.startswith("{")]
 
 
+class _Daemon(asyncio.DatagramProtocol):
+    """A header line, then a document."""
+
+    def __init__(self, received: list[str]) -> None:
+        self._received = received
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        """Keep what looks right."""
+        header, _, document = data.partition(b"\n")
+        if b'"format"' in header and document.startswith(b"{"):
+            self._received.append(document.decode("utf-8", "replace"))
+
+
 def _segments(front: str, line: dict[str, Any]) -> list[str]:
     found = re.search(r"Root=([0-9a-f-]+)", str(line.get("trace") or ""))
     if not found:
@@ -52,6 +74,7 @@ def _segments(front: str, line: dict[str, Any]) -> list[str]:
     caller, call, callee = (secrets.token_hex(8) for _ in range(3))
     about = {"request": {"method": "GET", "url": f"http://{line['authority']}/"}, "response": {"status": code}}
     times = {"start_time": start, "end_time": start + seconds, "trace_id": found[1]}
+    above = re.search(r"Parent=([0-9a-f]{16})", str(line["trace"]))
     target = str(line.get("cluster") or "none")
     sub = {
         "id": call,
@@ -62,7 +85,8 @@ def _segments(front: str, line: dict[str, Any]) -> list[str]:
         "http": about,
         "fault": code >= 500,
     }
+    parent = {"parent_id": above[1]} if above else {}
     return [
-        json.dumps({**times, "id": caller, "name": front, "http": about, "fault": code >= 500, "subsegments": [sub]}),
+        json.dumps({**times, **parent, "id": caller, "name": front, "http": about, "fault": code >= 500, "subsegments": [sub]}),
         json.dumps({**times, "id": callee, "parent_id": call, "name": target, "http": about, "fault": code >= 500}),
     ]

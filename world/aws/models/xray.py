@@ -56,7 +56,7 @@ class XRay:
         for trace_id, segments in self.traces.items():
             first = min(segment["start_time"] for segment in segments.values())
             if start <= first <= end:
-                yield trace_id, sorted(segments.values(), key=lambda segment: segment["start_time"])
+                yield trace_id, sorted(_assembled(segments), key=lambda segment: segment["start_time"])
 
     def _summaries(self, request: Document) -> Document:
         summaries = [_summary(trace_id, segments) for trace_id, segments in self._within(request)]
@@ -65,10 +65,10 @@ class XRay:
     def _batch(self, request: Document) -> Document:
         found, missing = [], []
         for trace_id in request["TraceIds"]:
-            segments = self.traces.get(trace_id)
-            if segments is None:
+            if trace_id not in self.traces:
                 missing.append(trace_id)
                 continue
+            segments = {segment["id"]: segment for segment in _assembled(self.traces[trace_id])}
             found.append(
                 {
                     "Id": trace_id,
@@ -110,6 +110,16 @@ class XRay:
             for key, node in nodes.items()
         ]
         return {"StartTime": request["StartTime"], "EndTime": request["EndTime"], "Services": services, "ContainsOldGroupVersions": False}
+
+
+def _assembled(documents: dict[str, Document]) -> list[Document]:
+    """Segments with the subsegments that were sent by themselves put below their parent; one without a parent (yet) is left out, as X-Ray does."""
+    copies = {ident: {**document, "subsegments": list(document.get("subsegments", ()))} for ident, document in documents.items()}
+    for document in copies.values():
+        parent = copies.get(document.get("parent_id", ""))
+        if document.get("type") == "subsegment" and parent is not None:
+            parent["subsegments"].append(document)
+    return [document for document in copies.values() if document.get("type") != "subsegment"]
 
 
 def _duration(segments: list[Document]) -> float:

@@ -60,8 +60,8 @@ def deployment_values(report: Report) -> dict[str, float]:
         "StaleInstances": report.stale,
         "MeshUnavailable": 1 if report.mesh_unavailable else 0,
     }
-    if report.lag >= 0:
-        values["ConvergenceLagSeconds"] = report.lag
+    if report.lag >= 0 or report.kind == "quiet":
+        values["ConvergenceLagSeconds"] = max(0.0, report.lag)  # nothing to do: nobody waits
     return values
 
 

@@ -7,7 +7,6 @@ bytes holds nobody. Requests begin at a bounded pace, a few side by side, for th
 import contextlib
 import http.client
 import io
-import secrets
 import socket
 import ssl
 import time
@@ -19,6 +18,7 @@ from urllib.parse import quote, urljoin, urlsplit
 import msgspec
 
 from crossmesh import __version__
+from crossmesh.adapters import tracing
 from crossmesh.adapters.resolve import ForbiddenAddressError, Resolve, resolve_within, resolver_at, system_resolve
 from crossmesh.core.canary import Sample
 
@@ -68,20 +68,33 @@ class Front:
             if number and waited > self._budget:
                 return None
             time.sleep(max(0.0, number / self._pace - waited))
-            trace = f"1-{int(time.time()):08x}-{secrets.token_hex(12)}"
-            return _Request(self._resolve, self._trust, timeout, _headers(canary, trace, sampled=number == 0), trace).run(
-                url, self._hosts, follow=follow
-            )
+            if number == 0:
+                return self._traced(url, timeout, canary, follow=follow)
+            trace = tracing.new_trace()
+            return self._request(timeout, canary, trace, sampled=False).run(url, self._hosts, follow=follow)
 
         with ThreadPoolExecutor(max_workers=max(1, min(AT_ONCE, requests))) as pool:
             return tuple(sample for sample in pool.map(one, range(requests)) if sample is not None)
 
+    def _traced(self, url: str, timeout: float, canary: str, *, follow: bool) -> Sample:
+        """The one request whose way is recorded: below this invocation's own trace where there is one, so that the map begins at the canary."""
+        invocation = tracing.invocation_trace()
+        trace = tracing.below(invocation) if invocation else tracing.new_trace()
+        start = time.time()
+        sample = self._request(timeout, canary, trace, sampled=True).run(url, self._hosts, follow=follow)
+        if invocation:
+            tracing.send_call(invocation, trace, urlsplit(url).hostname or url, url, sample.status, start, time.time())
+        return sample
 
-def _headers(canary: str, trace: str, *, sampled: bool) -> dict[str, str]:
+    def _request(self, timeout: float, canary: str, trace: tracing.Trace, *, sampled: bool) -> "_Request":
+        return _Request(self._resolve, self._trust, timeout, _headers(canary, trace.header(sampled=sampled)), trace.root)
+
+
+def _headers(canary: str, trace: str) -> dict[str, str]:
     name = "".join(char if char.isascii() and char.isprintable() else "?" for char in canary)
     return {
         "User-Agent": f"crossmesh-canary/{__version__} (+{name})",
-        "X-Amzn-Trace-Id": f"Root={trace};Sampled={int(sampled)}",
+        "X-Amzn-Trace-Id": trace,
         "Connection": "close",
     }
 

@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from crossmesh.cli import operate, plan, render, runs, status, validate
+    from crossmesh.cli import canaries, operate, plan, render, runs, status, trace, validate
 
     parser = argparse.ArgumentParser(
         prog="crossmesh", description="Keeps AWS Cloud Map and App Mesh equal to what several EKS clusters really run."
@@ -79,4 +79,17 @@ def _parser() -> argparse.ArgumentParser:
         verb = verbs.add_parser(name, parents=[common, deployed], help=text)
         verb.add_argument("run_id", nargs="?", default="", metavar="RUN", help="default: the last one")
         verb.set_defaults(run=what)
+    verb = verbs.add_parser("canary", help="run a canary now, or show its last runs")
+    kinds = verb.add_subparsers(metavar="run|history", required=True)
+    kind = kinds.add_parser("run", parents=[common, deployed], help="start the deployed canary and tell its verdict")
+    kind.add_argument("name", metavar="NAME")
+    kind.add_argument("--requests", type=int, default=0, metavar="N", help="default: as crossmesh.yaml says")
+    kind.set_defaults(run=canaries.run)
+    kind = kinds.add_parser("history", parents=[common, deployed], help="success, latency and mix of the last runs, and the last verdict")
+    kind.add_argument("name", nargs="?", default="", metavar="NAME", help="default: every canary of crossmesh.yaml")
+    kind.set_defaults(run=canaries.history)
+    verb = verbs.add_parser("trace", parents=[common], help="who called whom, by X-Ray; with an id the way of one request")
+    verb.add_argument("trace_id", nargs="?", default="", metavar="ID", help="as canaries and the front's logs name it")
+    verb.add_argument("--minutes", type=float, default=10.0, help="how far back the map goes (default: %(default)s)")
+    verb.set_defaults(run=trace.run)
     return parser

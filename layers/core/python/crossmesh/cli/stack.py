@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from crossmesh import __version__
+from crossmesh import __version__, configuration
 from crossmesh.adapters import aws
 from crossmesh.errors import NotFound, RefusedError
 from crossmesh.manifests.config import LoadedConfig
@@ -56,3 +56,12 @@ def context(arguments: argparse.Namespace, config: LoadedConfig, found: dict[str
         deployment=f"{account}/{config.settings.region}/{name_of(arguments)}",
         version=__version__,
     )
+
+
+def canaries(arguments: argparse.Namespace) -> tuple[str, ...]:
+    """Names of the canaries in the local crossmesh.yaml; none where there is no such file."""
+    try:
+        config = configuration.load(configuration.find_folder((arguments.config,)))
+    except FileNotFoundError:
+        return ()
+    return tuple(canary.name for canary in config.settings.canaries) if config.settings else ()

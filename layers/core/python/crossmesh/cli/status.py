@@ -7,7 +7,7 @@ import msgspec
 from rich.table import Table
 
 from crossmesh import codec
-from crossmesh.cli import stack
+from crossmesh.cli import canaries, stack
 from crossmesh.cli.printing import console, print_json
 from crossmesh.core.actions import Operator
 from crossmesh.core.report import Report
@@ -23,7 +23,11 @@ def run(arguments: argparse.Namespace) -> int:
     operator = _operator(ports["State"].read(store.OPERATOR))
     paused = bool(operator.paused)
     now = time.time()
+    verdicts = {name: last for name in stack.canaries(arguments) if (last := canaries.memory_of(ports["State"], name).last)}
     problems = _problems(last_look, last_run, paused, now)
+    problems += [
+        f"canary {name}: {last.kind}: {last.says} (`crossmesh canary history {name}`)" for name, last in verdicts.items() if last.kind != "good"
+    ]
     if arguments.json:
         print_json(
             {
@@ -32,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
                 "look": msgspec.to_builtins(last_look),
                 "run": msgspec.to_builtins(last_run),
                 "paused": paused,
+                "canaries": {name: msgspec.to_builtins(last) for name, last in verdicts.items()},
             }
         )
         return 3 if problems else 0
@@ -46,6 +51,12 @@ def run(arguments: argparse.Namespace) -> int:
     for line in last_look.clusters:
         table.add_row(line.name, str(line.pods), "yes" if not line.cause else f"no: {line.cause} ({line.detail})")
     out.print(table)
+    for name, last in verdicts.items():
+        style = "green" if last.kind == "good" else "red"
+        out.print(
+            f"canary {name}: [{style}]{last.kind}[/] {now - last.at:.0f} s ago, {last.requests} requests, p95 {last.p95_ms:.0f} ms",
+            highlight=False,
+        )
     for problem in problems:
         out.print(f"- {problem}", highlight=False, markup=False)
     if last_run is not None:

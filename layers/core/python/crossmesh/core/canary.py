@@ -73,6 +73,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     evidence: tuple[Sample, ...] = ()
     requests: int = 0
     p95_ms: float = 0.0
+    run: str = ""  # the execution that probed
+    trace: str = ""  # of the one request whose way was recorded
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True):

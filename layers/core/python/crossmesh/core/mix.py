@@ -127,7 +127,8 @@ def _shares(expected: Mapping[str, Fraction]) -> str:
 def mix_error(counts: Mapping[str, int], expected: Mapping[str, str]) -> float:
     """How far one run's answers are from the routed shares, in percent: the part that would have to be another node's (half the sum of differences).
 
-    Chance alone makes some: with 60 answers at 1 : 1 about 5 on average, above 15 once in 50 runs. `expected` as `told` writes it. 0 without answers or expectation.
+    Chance alone makes some: with 60 answers at 1 : 1 about 5 on average, above 15 once in 50 runs. `expected` as `told` writes it.
+    0 without answers or expectation.
     """
     total = sum(counts.values())
     if not total or not expected:

@@ -53,9 +53,9 @@ def run(request: Request, context: Context) -> Step[Response]:
         data = yield from call(State.read, memory_key(canary.name))
         memory = codec.decode(data, Memory) if data else Memory()
         verdict, memory = judge(canary, samples, shares(context.topology, canary), memory, bodies(canary, context), at=now)
-        if probed.problem:
-            verdict = msgspec.structs.replace(verdict, says=f"{verdict.says} ({probed.problem})")
-            memory = msgspec.structs.replace(memory, last=verdict)
+        says = f"{verdict.says} ({probed.problem})" if probed.problem else verdict.says
+        verdict = msgspec.structs.replace(verdict, says=says, run=request.id, trace=samples[0].trace_id if samples else "")
+        memory = msgspec.structs.replace(memory, last=verdict)
         yield from call(State.write, memory_key(canary.name), codec.encode(memory))
         yield from store.save(store.key(request.id, f"verdicts/{canary.name}"), verdict)
         yield from call(Telemetry.verdict, verdict, memory)
