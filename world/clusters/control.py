@@ -28,6 +28,8 @@ class Control:
             return [self._service(service) for service in self.store.all("", "services")]
         if path == "/_world/faults":
             return self.faults.rules
+        if path == "/_world/lives":
+            return list(self.runtime.lives.values())
         raise KeyError(path)
 
     def post(self, path: str, data: bytes) -> Any:

@@ -53,7 +53,18 @@ class Envoys:
         self.count += 1
         file = self._folder / f"envoy-{pod['ip']}.json"
         file.write_text(json.dumps(xds.bootstrap(pod["virtual_node"], pod["ip"], self._port)))
-        command = [binary(), "-c", str(file), "--concurrency", "1", "--log-level", "warning", "--disable-hot-restart"]
+        command = [
+            binary(),
+            "-c",
+            str(file),
+            "--concurrency",
+            "1",
+            "--log-level",
+            "warning",
+            "--disable-hot-restart",
+            "--file-flush-interval-msec",
+            "500",
+        ]
         with (self._folder / "logs" / "envoy.log").open("a") as log:
             self._running[uid] = proxy, subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 

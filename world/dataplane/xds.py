@@ -64,8 +64,24 @@ def _http(prefix: str, routes: Spec, access_log: str = "") -> Spec:
         }
         sampled = {"header_filter": {"header": {"name": "x-amzn-trace-id", "string_match": {"contains": "Sampled=1"}}}}
         log = {"@type": f"{_TYPE}extensions.access_loggers.file.v3.FileAccessLog", "path": access_log, "log_format": {"json_format": line}}
-        manager["access_log"] = [{"name": "file", "filter": sampled, "typed_config": log}]
+        manager["access_log"] = [
+            {"name": "file", "filter": sampled, "typed_config": log},
+            _requests_log(access_log.replace("access-", "requests-")),
+        ]
     return {"filters": [{"name": "http", "typed_config": manager}]}
+
+
+def _requests_log(path: str) -> Spec:
+    """Which pod each request of the steady load was sent to last, and why none was: requests that say they are not sampled."""
+    line = {
+        "trace": "%REQ(X-AMZN-TRACE-ID)%",
+        "upstream": "%UPSTREAM_HOST%",
+        "flags": "%RESPONSE_FLAGS%",
+        "tries": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+    }
+    log = {"@type": f"{_TYPE}extensions.access_loggers.file.v3.FileAccessLog", "path": path, "log_format": {"json_format": line}}
+    unsampled = {"header_filter": {"header": {"name": "x-amzn-trace-id", "string_match": {"contains": "Sampled=0"}}}}
+    return {"name": "requests", "filter": unsampled, "typed_config": log}
 
 
 def _listener(name: str, ip: str, port: int, chain: Spec) -> Spec:

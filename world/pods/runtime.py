@@ -5,6 +5,7 @@ A pod refuses connections that the security group of its cluster's nodes would n
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,7 @@ class PodRuntime:
         self._groups = Groups(document)
         self._loop = asyncio.new_event_loop()
         self._pods: dict[str, tuple[App, list[asyncio.Server]]] = {}
+        self.lives: dict[str, dict[str, Any]] = {}  # uid -> pod, address, and when its process began and ended to listen (0 = lives)
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
 
     def has_sidecar(self, pod: dict[str, Any]) -> bool:
@@ -55,6 +57,12 @@ class PodRuntime:
 
             servers.append(await asyncio.start_server(serve, pod["status"]["podIP"], port, backlog=256))
         self._pods[pod["metadata"]["uid"]] = (app, servers)
+        self.lives[pod["metadata"]["uid"]] = {
+            "pod": pod["metadata"]["name"],
+            "address": pod["status"]["podIP"],
+            "began": time.time(),
+            "ended": 0.0,
+        }
 
     def _lets_in(self, cluster: str, source: str, port: int) -> bool:
         if source in ("127.0.0.1", self._balancer):
@@ -70,6 +78,8 @@ class PodRuntime:
 
     async def _stop(self, uid: str) -> None:
         app, servers = self._pods.pop(uid, (None, []))
+        if app:
+            self.lives[uid]["ended"] = time.time()
         for server in servers:
             server.close()
         for writer in list(app.connections) if app else ():
