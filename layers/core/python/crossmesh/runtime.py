@@ -116,8 +116,8 @@ def entrypoint(request: type[Q], run: Callable[[Q, Context], Step[A]]) -> Callab
 
     def handler(event: dict[str, Any], context: Any) -> Any:
         step = request.__module__.rpartition(".")[2]
-        logger.set_correlation_id(str(event.get("run", {}).get("id") or event.get("id", "")))
-        asked = msgspec.convert(event, request)
+        asked = msgspec.convert(event, request)  # first: a wrong event is refused before anything is asked of the world
+        logger.set_correlation_id(str(getattr(getattr(asked, "run", asked), "id", "")))
         answer = drive(run(asked, live_context()), live_ports())
         answered = msgspec.to_builtins(answer)
         log(f"{step}.done", answer=answered, function=getattr(context, "function_name", ""))

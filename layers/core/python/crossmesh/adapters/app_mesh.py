@@ -39,18 +39,13 @@ class AppMesh:
         try:
             with aws.translated():
                 answer = getattr(self._read, f"describe_{_snake(target.kind)}")(**_names(target))[target.kind]
+                status, metadata = answer["status"]["status"], answer["metadata"]
+                found = MeshResource(
+                    target=target, arn=metadata["arn"], spec=answer.get("spec", {}), status=status, version=metadata.get("version", 0)
+                )
         except NotFound:
             return None
-        if answer["status"]["status"] == "DELETED":
-            return None
-        metadata = answer["metadata"]
-        return MeshResource(
-            target=target,
-            arn=metadata["arn"],
-            spec=answer.get("spec", {}),
-            status=answer["status"]["status"],
-            version=metadata.get("version", 0),
-        )
+        return None if status == "DELETED" else found
 
     def tags(self, arn: str) -> dict[str, str]:
         """ListTagsForResource, every page."""

@@ -94,6 +94,13 @@ def translated() -> Iterator[None]:
         raise RefusedError("ParamValidationError", str(error)) from error
     except botocore.exceptions.BotoCoreError as error:
         raise TransientError(f"{type(error).__name__}: {error}") from error
+    except (
+        KeyError,
+        AttributeError,
+        TypeError,
+        ValueError,
+    ) as error:  # what a parser or a reader meets in an answer that is not in the API's shape
+        raise TransientError(f"the answer is not in the API's shape ({type(error).__name__}: {error})") from error
 
 
 def _from_client_error(error: botocore.exceptions.ClientError) -> CrossmeshError:

@@ -97,7 +97,7 @@ class CloudMap:
             request["DnsConfig"] = {"RoutingPolicy": "MULTIVALUE", "DnsRecords": [record]}
         with aws.translated():
             service = self._write.create_service(**request)["Service"]
-        return service["Id"], service["Arn"]
+            return service["Id"], service["Arn"]
 
     def tag(self, arn: str, tags: dict[str, str]) -> None:
         """TagResource."""
@@ -108,7 +108,7 @@ class CloudMap:
         """RegisterInstance."""
         with aws.translated():
             answer = self._write.register_instance(ServiceId=service_id, InstanceId=instance_id, Attributes=attributes, CreatorRequestId=token)
-        return str(answer["OperationId"])
+            return str(answer["OperationId"])
 
     def deregister(self, service_id: str, instance_id: str) -> str:
         """DeregisterInstance."""
@@ -119,13 +119,13 @@ class CloudMap:
         """GetOperation."""
         with aws.translated():
             found = self._read.get_operation(OperationId=operation_id)["Operation"]
-        return Operation(id=operation_id, status=found["Status"], code=found.get("ErrorCode", ""), message=found.get("ErrorMessage", ""))
+            return Operation(id=operation_id, status=found["Status"], code=found.get("ErrorCode", ""), message=found.get("ErrorMessage", ""))
 
     def discover(self, namespace: str, service: str) -> tuple[Instance, ...]:
         """One call sees a whole service: MaxResults 1,000 is the quota of instances per service (its default of 100 is not enough)."""
         with aws.translated():
             answer = self._read.discover_instances(NamespaceName=namespace, ServiceName=service, MaxResults=1000, HealthStatus="ALL")
-        found = [Instance(id=i["InstanceId"], attributes=i.get("Attributes", {})) for i in answer["Instances"]]
+            found = [Instance(id=i["InstanceId"], attributes=i.get("Attributes", {})) for i in answer["Instances"]]
         return tuple(sorted(found, key=lambda instance: instance.id))
 
     def delete_service(self, service_id: str) -> None:
