@@ -54,6 +54,8 @@ class MeshPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 def differences(declared: Any, found: Any, path: tuple[str, ...] = ()) -> tuple[Change, ...]:
     """The fields in which `found` is not as `declared`. Empty and absent are the same, as in AWS's controller (pkg/equality)."""
+    if declared == found:
+        return ()
     new, old = _plain(declared), _plain(found)
     if isinstance(new, dict) and isinstance(old, dict):
         fields: list[Change] = []

@@ -1,0 +1,147 @@
+"""Clusters as their API shows them: pods with lifecycles, versions that rise, and the ways in which an answer can be wrong."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs
+
+NAMESPACE = "appmesh-demo"
+LABELS = {
+    "front": {"app": "front", "version": "v1"},
+    "blue": {"app": "colorapp", "version": "blue"},
+    "red": {"app": "colorapp", "version": "red"},
+    "other": {"app": "other"},
+}
+TROUBLES = ("timeout", "unreachable", "refused", "throttled", "server-error", "cut")
+# Wrong answers of one view: lists that lack pods, a list from before, a chain that breaks, and (`gone`) one that lies in its GETs, too.
+LIES = ("empty", "short", "chain", "old", "kind", "bytes", "gone", *TROUBLES)
+
+
+@dataclass(slots=True)
+class SimPod:
+    """A pod; `live_since`: ready without a break since then, under these labels."""
+
+    cluster: str
+    name: str
+    uid: str
+    ip: str
+    kind: str
+    ready: bool = True
+    terminating: bool = False
+    phase: str = "Running"
+    restart: str = "Always"
+    live_since: float = 0.0
+    json: bytes = b""
+
+    @property
+    def live(self) -> bool:
+        """An endpoint."""
+        return self.ready and not self.terminating and bool(self.ip) and not self.finished
+
+    @property
+    def finished(self) -> bool:
+        """Ended for good under its restart policy."""
+        return (self.restart == "Never" and self.phase in ("Failed", "Succeeded")) or (
+            self.restart == "OnFailure" and self.phase == "Succeeded"
+        )
+
+    def render(self) -> None:
+        """Its JSON, kept until it changes."""
+        metadata: dict[str, Any] = {"name": self.name, "namespace": NAMESPACE, "uid": self.uid, "labels": LABELS[self.kind]}
+        if self.terminating:
+            metadata["deletionTimestamp"] = "2026-11-25T00:00:00Z"
+        conditions = [{"type": "ContainersReady", "status": "True" if self.ready else "False"}, {"type": "Ready", "status": "False"}]
+        status = {"phase": self.phase, "podIP": self.ip, "conditions": conditions}
+        self.json = json.dumps({"metadata": metadata, "spec": {"nodeName": "n1", "restartPolicy": self.restart}, "status": status}).encode()
+
+
+@dataclass
+class Cluster:
+    """One cluster. `trouble` holds until lifted; `lie` is for the one view being made."""
+
+    name: str
+    identity: str
+    version: int = 100
+    pods: dict[str, SimPod] = field(default_factory=dict)
+    before: list[tuple[int, list[bytes]]] = field(default_factory=list)
+    trouble: str = ""
+    lie: str = ""
+    got: dict[str, str] = field(default_factory=dict)  # pod name -> uid that a GET of this view answered, "" = 404
+    listed: int = 0  # version of the list that this view gave
+    made: int = 0
+
+    def changed(self) -> None:
+        """Keep the list as it was, and rise."""
+        self.before = [*self.before[-5:], (self.version, [pod.json for pod in self.pods.values()])]
+        self.version += 1
+
+    def put(self, pod: SimPod) -> None:
+        """Add a pod, or show its change."""
+        self.changed()
+        self.pods[pod.name] = pod
+        pod.render()
+
+    def remove(self, name: str) -> SimPod | None:
+        """Its object goes."""
+        self.changed()
+        return self.pods.pop(name, None)
+
+    def request(self, path: str) -> tuple[int, bytes]:
+        """An answer of its API."""
+        wrong = self.trouble or self.lie
+        if wrong == "timeout":
+            raise TimeoutError
+        if wrong == "unreachable":
+            raise ConnectionError
+        if wrong == "refused":
+            return 401, b"{}"
+        if wrong == "throttled":
+            return 429, b"{}"
+        if wrong == "server-error":
+            return 503, b"{}"
+        place, _, query = path.partition("?")
+        parts = place.removeprefix("/api/v1/").split("/")
+        if parts == ["namespaces", "kube-system"]:
+            return 200, json.dumps({"metadata": {"name": "kube-system", "uid": self.identity}}).encode()
+        if wrong == "cut":
+            raise EOFError
+        if parts == ["nodes"]:
+            labels = {"topology.kubernetes.io/region": "us-east-1", "topology.kubernetes.io/zone": "us-east-1a"}
+            node = {"metadata": {"name": "n1", "labels": labels}}
+            return 200, json.dumps({"kind": "NodeList", "metadata": {"resourceVersion": "1"}, "items": [node]}).encode()
+        if parts[2:3] == ["services"]:
+            ingress = {"loadBalancer": {"ingress": [{"hostname": "front.elb.example"}]}}
+            return 200, json.dumps({"metadata": {"name": parts[3]}, "status": ingress}).encode()
+        if parts[2:3] == ["pods"] and len(parts) == 4:
+            return self._get(parts[3])
+        if parts[2:] == ["pods"]:
+            return self._list(parts[1], parse_qs(query).get("continue", [""])[0])
+        raise AssertionError(f"the simulator knows no answer to {path}")
+
+    def _get(self, name: str) -> tuple[int, bytes]:
+        pod = self.pods.get(name)
+        if pod is None or self.lie == "gone":
+            self.got[name] = ""
+            return 404, b"{}"
+        self.got[name] = pod.uid
+        return 200, pod.json
+
+    def _list(self, namespace: str, token: str) -> tuple[int, bytes]:
+        items, version = ([pod.json for pod in self.pods.values()] if namespace == NAMESPACE else []), self.version
+        kind, more, left = "PodList", "", None
+        if self.lie in ("empty", "gone"):
+            items = []
+        elif self.lie == "short":
+            items = items[: len(items) // 2]
+        elif self.lie == "old" and self.before:
+            version, items = self.before[0]
+        elif self.lie == "kind":
+            kind, items = "Status", []
+        elif self.lie == "bytes":
+            return 200, b'{"kind": "PodList", "metadata": {"resourceVersion": "7"}, "items": [' + b",".join(items[:1])
+        elif self.lie == "chain" and len(items) > 2:
+            half = len(items) // 2
+            more, left, items = ("", None, items[half:-1]) if token else ("rest", len(items) - half, items[:half])
+        self.listed = version
+        metadata = json.dumps({"resourceVersion": str(version), "continue": more, "remainingItemCount": left})
+        return 200, b'{"kind": "%s", "metadata": %s, "items": [%s]}' % (kind.encode(), metadata.encode(), b",".join(items))

@@ -1,0 +1,133 @@
+"""Plays one schedule to its end: warm-up, what happens and goes wrong, then peace, in which all must become exact and stay so."""
+
+import pickle
+from collections import OrderedDict
+from typing import Any
+
+import msgspec
+from botocore import xform_name
+
+from tests.sim.rules import Rules, broken
+from tests.sim.schedule import Schedule
+from tests.sim.simulator import PERIOD, START, Broken, Simulation
+from world.aws.models.cloud_map import OPERATIONS
+
+PERIODS = 8  # looks after the last trouble within which all must be exact
+WARM_KEPT = 400
+_warm: OrderedDict[Any, bytes] = OrderedDict()
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a play came to: "" = every property held. `calls`: port calls; `seconds`: virtual ones."""
+
+    property: str = ""
+    detail: str = ""
+    calls: int = 0
+    looks: int = 0
+    runs: int = 0
+    seconds: float = 0.0
+    settled: float = 0.0
+
+
+def play(schedule: Schedule, trace: list[str] | None = None) -> Outcome:
+    """Play it; never raises for a violation."""
+    rules = Rules()
+    simulation = Simulation(schedule, rules)
+    simulation.trace = trace
+    settled = 0.0
+    try:
+        settled = _play(simulation, rules)
+    except Broken as violation:
+        return Outcome(property=violation.property, detail=violation.detail, calls=simulation.calls, seconds=simulation.now - START)
+    return Outcome(calls=simulation.calls, looks=rules.looks, runs=rules.runs, seconds=simulation.now - START, settled=settled)
+
+
+def _play(simulation: Simulation, rules: Rules) -> float:
+    schedule = simulation.schedule
+    if not schedule.cold:
+        _warm_up(simulation, rules)
+    simulation.calls = simulation.writes = 0
+    for fault in schedule.faults:
+        simulation.faults.setdefault(fault.at, []).append(fault)
+    begin = simulation.now
+    last = max((event.t for event in schedule.events), default=0.0)
+    for event in schedule.events:
+        simulation.at(begin + event.t, simulation.happen, event)
+    tick = begin + 5.0
+    while tick <= begin + last + PERIOD:
+        simulation.at(tick, simulation.look, "schedule")
+        tick += PERIOD
+    simulation.loop(tick - 0.001)
+    return _peace(simulation, rules, tick)
+
+
+def _warm_up(simulation: Simulation, rules: Rules) -> None:
+    """A first run over the pods that stand at the start; what it left is kept for the next schedule that starts alike."""
+    schedule, world = simulation.schedule, simulation.world
+    key = (repr(schedule.pods), schedule.mesh, world.context.settings.owner)
+    if key in _warm:
+        _thaw(simulation, rules, _warm[key])
+        return
+    simulation.schedule = msgspec.structs.replace(schedule, mode="apply", lag=0.0, rates={})
+    deployed, world.context, lag = world.context, msgspec.structs.replace(world.context, mode="apply"), world.lag
+    world.lag, rates, world.cloud_map.throttle.rates = 0.0, world.cloud_map.throttle.rates, {}
+    simulation.look("warm-up")
+    simulation.loop(START + 45)
+    simulation.schedule, world.context, world.lag, world.cloud_map.throttle.rates = schedule, deployed, lag, rates
+    _warm[key] = _freeze(simulation, rules)
+    if len(_warm) > WARM_KEPT:
+        _warm.popitem(last=False)
+
+
+_MODELS = ("cloud_map", "app_mesh")
+_LEFT_OUT = ("clock", "rng", "_handlers", "settings", "throttle")
+_OF_RULES = ("lease", "look", "moved", "remembered")
+
+
+def _freeze(simulation: Simulation, rules: Rules) -> bytes:
+    world = simulation.world
+    models = [{k: v for k, v in vars(getattr(world, name)).items() if k not in _LEFT_OUT} for name in _MODELS]
+    kept = {"registry/last.json": simulation.runs.objects["registry/last.json"]}
+    watched = {name: getattr(rules, name) for name in _OF_RULES}
+    return pickle.dumps((models, world.clusters, world.made, world.ips, simulation.state.leases, simulation.state.documents, kept, watched))
+
+
+def _thaw(simulation: Simulation, rules: Rules, frozen: bytes) -> None:
+    world = simulation.world
+    models, world.clusters, world.made, world.ips, leases, documents, objects, watched = pickle.loads(frozen)
+    for name, values in zip(_MODELS, models, strict=True):
+        vars(getattr(world, name)).update(values)
+    world.cloud_map._handlers = {name: getattr(world.cloud_map, xform_name(name)) for name in OPERATIONS}
+    simulation.state.leases, simulation.state.documents, simulation.runs.objects = leases, documents, objects
+    vars(rules).update(watched)
+    simulation.now = START + 45
+
+
+def _peace(simulation: Simulation, rules: Rules, tick: float) -> float:
+    """Nothing changes any more: within PERIODS looks all is exact, and from then on nothing is written."""
+    simulation.faults.clear()
+    simulation.world.cloud_map.throttle.rates = {}
+    begin, quiet, resumed = tick, 0, False
+    for _ in range(PERIODS * 2):
+        writes, runs = simulation.writes, rules.runs
+        simulation.look("schedule")
+        simulation.loop(tick + PERIOD - 0.001)
+        tick += PERIOD
+        if simulation.schedule.mode == "observe":
+            return 0.0
+        exact = not rules.differences()
+        unmoved = writes == simulation.writes and runs == rules.runs
+        quiet = quiet + 1 if exact and unmoved else 0
+        if quiet == 2:
+            return tick - begin
+        late = tick - begin > PERIODS * PERIOD
+        contested = simulation.memory().contested
+        if contested and exact is False and not resumed and simulation.world.robbed >= 2:
+            resumed = True
+            simulation.operator(resumed=dict.fromkeys(contested, simulation.now))
+        elif late and not resumed:
+            break
+    found = rules.differences()
+    if found:
+        raise broken("exact", f"{len(found)} differences after {PERIODS} periods of peace: {found[0]}")
+    raise broken("stable", "exact, but still writing or running")

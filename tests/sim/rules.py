@@ -1,0 +1,502 @@
+"""The properties: what must hold at every call of every schedule, worked out from the world's own truth and never by crossmesh's planner.
+
+Each has a name, the design rule it guards, and can fail: `tests/sim/mutants.py` names the seeded bugs that each one caught.
+"""
+
+from typing import Any
+
+import msgspec
+from crossmesh import codec
+from crossmesh.core.actions import Memory, Operator, RegistryPlan
+from crossmesh.core.views import RegistryView, View
+from crossmesh.steps import store
+from crossmesh.steps.plan_registry import decide
+
+from tests.sim.clusters import TROUBLES
+from tests.sim.simulator import Broken, Execution, Frame, Simulation
+from tests.sim.world import CLUSTER_MARK, NODE, OWNER_MARK, POD_MARK, SERVICE
+from world.aws.models.app_mesh_kinds import KINDS, key_of
+from world.aws.models.errors import AwsError
+
+# name -> (rule of design section 3, what it says)
+PROPERTIES = {
+    "unknown-is-not-empty": (1, "a view is Seen only where every registered pod that exists is in it, in spite of no failure, lie or cut"),
+    "no-way-back": (1, "a list older than one seen before makes its cluster Unseen"),
+    "identity": (1, "a cluster of another kube-system uid is Unseen"),
+    "unseen-kept": (1, "nothing is deregistered of a cluster that this run did not see"),
+    "others-go-on": (1, "a ready pod of a seen cluster is planned in whatever else is unseen, waiting or withheld"),
+    "own-before-touch": (2, "no call changes or removes what does not carry our mark"),
+    "stopped-by-another-hand": (2, "a service whose instances another hand keeps removing is written no more"),
+    "ids-of-pods": (3, "an instance's id is its cluster's and pod's, and its address that pod's"),
+    "compare-before-delete": (4, "each deregistration follows a fresh list that shows the planned marks"),
+    "absent-is-asked": (4, "a pod counts as gone only after a GET said 404 or another uid"),
+    "live-kept": (5, "no instance of a pod that was live since the view began is deregistered"),
+    "add-before-remove": (5, "a live pod's old instance goes only when its new one stands"),
+    "dead-out-at-once": (5, "the instance of a pod seen dead is in the first stage of the plan"),
+    "only-seen-ready": (5, "only a pod that this run saw ready is registered"),
+    "brake": (6, "unconfirmed net removals never exceed the limit nor empty a node"),
+    "quiet": (7, "an unchanged world gets no write"),
+    "foreign-attributes": (7, "attributes that others put on our instances stay"),
+    "a-200-is-not-success": (8, "what is remembered as registered was there"),
+    "well-formed": (8, "no write is refused as malformed"),
+    "one-writer": (9, "the lease is taken only from a holder that is gone, and nobody writes who has read that it moved"),
+    "lease-each-batch": (9, "the lease is read again before each batch of writes"),
+    "asked-again-is-kept": (9, "a request to look again is never dropped with the lease"),
+    "superseded": (9, "no step of another configuration than its run's writes"),
+    "one-look-at-a-time": (10, "hints never make two looks at once"),
+    "bounded-calls": (10, "calls stay within the design's numbers"),
+    "order": (11, "no mesh write is refused for what must come before it"),
+    "planned": (12, "nothing is written that the run's plan does not hold"),
+    "replay": (12, "a run's kept inputs give its plan again, byte for byte"),
+    "failures-are-told": (12, "a failed execution leaves a report"),
+    "machine-sound": (12, "no state machine refers to what is not there"),
+    "clear-errors": (13, "no step ends in an error that is not crossmesh's own"),
+    "no-failure-unprovoked": (13, "no execution fails where nothing went wrong"),
+    "mode-observe": (13, "in Mode observe, and with removals upsert-only, nothing forbidden is written"),
+    "exact": (0, "when the world stands still, the registry is what the pods are and the mesh what was declared"),
+    "stable": (0, "and it stays so, without a write and without a run"),
+}
+
+SKEW = 5.0  # seconds that clocks may differ by in a schedule
+STALE_LEASE = 10.0  # seconds after which a lease that was read is no ground to write on
+
+
+def broken(name: str, detail: str) -> Broken:
+    """A violation of a named property."""
+    assert name in PROPERTIES
+    return Broken(name, detail)
+
+
+class Rules:
+    """Watches one play."""
+
+    def begin(self, simulation: Simulation) -> None:
+        """Before anything happens."""
+        self.sim, self.world = simulation, simulation.world
+        self.views: dict[str, dict[str, Any]] = {}
+        self.lied: set[int] = set()
+        self.plans: dict[str, RegistryPlan] = {}
+        self.registries: dict[str, RegistryView] = {}
+        self.contexts: dict[str, Any] = {}
+        self.unwanted: dict[str, float] = {}  # uid -> begin of the first view since which no view had it ready
+        self.terminating: set[str] = set()
+        self.lease: Any = None
+        self.look: Any = None
+        self.moved = -1.0
+        self.struck_executions: set[str] = set()
+        self.any_struck = self.overlapping = self.forgetting = False
+        self.remembered: set[str] = set()
+        self.decorated: dict[str, float] = {}
+        self.counts: dict[str, int] = {}
+        self.runs = self.looks = 0
+
+    # --- told by the simulator ------------------------------------------------------------------------------------------------------------
+
+    def invoked(self, frame: Frame) -> None:
+        """A function begins."""
+
+    def returned(self, frame: Frame, value: Any, error: Any) -> None:
+        """A function ended."""
+
+    def struck(self, frame: Frame, _call: Any, faults: list[Any]) -> None:
+        """Something goes wrong at a call."""
+        self.any_struck = True
+        self.struck_executions.add(frame.execution.arn)
+        if any(fault.do in ("orphan", "pause", "skew") for fault in faults):
+            self.overlapping = True
+
+    def happens(self, event: Any) -> None:
+        """Something happens in the world."""
+        if event.do == "forget":
+            self.forgetting = True
+
+    def called(self, frame: Frame, call: Any, answer: Any, error: Any) -> None:
+        """A port call was made."""
+        if error is not None and call.method not in ("write_lease", "ask_again"):  # these may have been done though no answer came
+            return
+        check = _CALLED.get(call.method)
+        if check is not None:
+            check(self, frame, call, answer)
+
+    def _observed(self, frame: Frame, call: Any, view: Any) -> None:
+        settings, _, registered, identity, versions = call.args
+        cluster = self.world.clusters[settings.name]
+        lie, cluster.lie = cluster.lie, ""
+        got, cluster.got = cluster.got, {}
+        self.views.setdefault(frame.run or frame.execution.arn, {})[settings.name] = view
+        if type(view).__name__ != "Seen":
+            return
+        where = f"{settings.name} by {frame.execution.name}"
+        if cluster.trouble or lie in TROUBLES or lie in ("kind", "bytes") or (lie == "chain" and len(cluster.pods) > 2):
+            raise broken("unknown-is-not-empty", f"{where}: Seen in spite of {cluster.trouble or lie}")
+        if identity and identity != cluster.identity:
+            raise broken("identity", f"{where}: {cluster.identity}, recorded {identity}")
+        if any(cluster.listed < version for version in versions.values()):
+            raise broken("no-way-back", f"{where}: list {cluster.listed}, seen before {versions}")
+        listed = {pod.uid: pod for pod in view.pods}
+        exists = {pod.uid for pod in cluster.pods.values()}
+        for ref in registered:
+            if ref.uid in listed or ref.namespace != "appmesh-demo":
+                continue
+            if ref.uid in exists and lie != "gone":
+                raise broken("unknown-is-not-empty", f"{where}: Seen without {ref.name}, which exists (lie: {lie or 'none'})")
+            self.unwanted.setdefault(ref.uid, view.begun)
+        for uid in view.gone:
+            name = next((ref.name for ref in registered if ref.uid == uid), "")
+            if name not in got or got[name] == uid:
+                raise broken("absent-is-asked", f"{where}: {uid} taken for gone, GET said {got.get(name, 'nothing')!r}")
+        if lie in ("gone", "old"):
+            self.lied.add(id(view))
+        for uid, pod in listed.items():
+            if pod.containers_ready and not pod.terminating:
+                self.unwanted.pop(uid, None)
+            else:
+                self.unwanted.setdefault(uid, view.begun)
+            if pod.terminating:
+                self.terminating.add(uid)
+
+    def _lease_read(self, frame: Frame, call: Any, _answer: Any) -> None:
+        if call.args[0] == "run":
+            frame.lease_read, frame.since_lease = self.sim.now, 0
+
+    def _lease_written(self, frame: Frame, call: Any, _answer: Any) -> None:
+        name, wanted, _ = call.args
+        before = self.lease if name == "run" else self.look
+        now = self.sim.state.leases.get(name)
+        if now == before:
+            return
+        taken = wanted is not None and before is not None and before.holder and before.holder != wanted.holder
+        if taken and before.expires > self.sim.now + SKEW and (name == "look" or self.sim.running(before.holder)):
+            rule = "one-writer" if name == "run" else "one-look-at-a-time"
+            raise broken(rule, f"{wanted.holder} took the lease of {before.holder}, which is alive")
+        if name == "run":
+            released = wanted is None and before is not None
+            failed = bool(frame.payload.get("failed"))
+            if released and before.again and not failed and frame.payload.get("run", {}).get("passes", 0) < 5:
+                raise broken("asked-again-is-kept", f"{frame.execution.name} released the lease over a request to look again")
+            if now is None or before is None or (now.holder, now.epoch) != (before.holder, before.epoch):
+                self.moved = self.sim.now
+            self.lease = now
+        else:
+            self.look = now
+
+    def _asked(self, _frame: Frame, call: Any, _answer: Any) -> None:
+        if call.args[0] == "run":
+            self.lease = self.sim.state.leases.get("run")
+        else:
+            self.look = self.sim.state.leases.get("look")
+
+    def _listed(self, frame: Frame, call: Any, instances: Any) -> None:
+        if instances is not None:
+            frame.listed[call.args[0]] = {instance.id: instance for instance in instances}
+
+    def _state_written(self, frame: Frame, call: Any, _answer: Any) -> None:
+        key, value = call.args
+        if key != store.MEMORY:
+            return
+        self._fence(frame, "memory")
+        memory = codec.decode(value, Memory)
+        new = memory.registered.keys() - self.remembered
+        self.remembered |= new
+        if self.world.robbed or self.overlapping:
+            return
+        standing = {ident for _, ident in self.world.instances()}
+        missing = sorted(new - standing)
+        if missing:
+            raise broken("a-200-is-not-success", f"{missing[0]} is remembered as registered and is not there")
+
+    def _stored(self, frame: Frame, call: Any, _answer: Any) -> None:
+        key, value = call.args
+        if key.endswith("/registry.json"):
+            self.registries[frame.run] = codec.decode(value, RegistryView)
+        elif key.endswith("/plan.json") and "/mesh/" not in key:
+            plan = codec.decode(value, RegistryPlan)
+            self.plans[frame.run], self.contexts[frame.run] = plan, frame.context
+            self._planned(frame, plan)
+
+    # --- the plan -------------------------------------------------------------------------------------------------------------------------
+
+    def _planned(self, frame: Frame, plan: RegistryPlan) -> None:
+        views, registry = self.views.get(frame.run, {}), self.registries.get(frame.run)
+        if registry is None:
+            return
+        stopped = {w.service for w in plan.withheld if w.why in ("contested", "conflict")}
+        ours = {
+            (service.service, i.id): i.attributes
+            for service in registry.services
+            for i in service.instances
+            if i.attributes.get(OWNER_MARK) == self.world.owner
+        }
+        removals = {(a.service, a.id): a for a in plan.actions if type(a).__name__ == "Deregister"}
+        adds = {(a.service, a.id): a for a in plan.actions if type(a).__name__ == "Register"}
+        operator = self._operator()
+        if not stopped and self.sim.schedule.policy == "sync" and not operator.draining:
+            self._dead_first(views, ours, removals)
+        if not operator.draining and not operator.forget:
+            self._brake(views, ours, removals, adds)
+        withheld = {(w.service.partition(".")[0], w.id) for w in plan.withheld if w.what == "register"}
+        if not operator.draining:
+            self._adds(views, registry, adds, withheld)
+
+    def _operator(self) -> Operator:
+        data = self.sim.state.read(store.OPERATOR)
+        return codec.decode(data, Operator) if data else Operator()
+
+    def _dead_first(self, views: Any, ours: Any, removals: Any) -> None:
+        for (service, ident), attributes in ours.items():
+            view = views.get(attributes.get(CLUSTER_MARK, ""))
+            if type(view).__name__ != "Seen":
+                continue
+            pod = next((p for p in view.pods if p.uid == attributes.get(POD_MARK)), None)
+            if pod is None or not (pod.terminating or (pod.restart_policy == "Never" and pod.phase in ("Succeeded", "Failed"))):
+                continue
+            action = removals.get((service, ident))
+            if action is None or action.phase > 1:
+                raise broken("dead-out-at-once", f"{ident} of a dead pod is {'not removed' if action is None else 'removed late'}")
+
+    def _brake(self, views: Any, ours: Any, removals: Any, adds: Any) -> None:
+        """The brake, counted anew: per service, net removals without confirmation, and nodes that they would empty."""
+        policy = self.world.context.settings.policy
+        for service in {key[0] for key in removals}:
+            standing: dict[str, int] = {}
+            loose: dict[str, list[str]] = {}
+            gone: dict[str, int] = {}
+            for (where, ident), attributes in ours.items():
+                if where != service:
+                    continue
+                node, uid = attributes.get("appmesh.k8s.aws/virtualNode", ""), attributes.get(POD_MARK, "")
+                standing[node] = standing.get(node, 0) + 1
+                if (where, ident) not in removals:
+                    continue
+                gone[node] = gone.get(node, 0) + 1
+                view = views.get(attributes.get(CLUSTER_MARK, ""))
+                begun = getattr(view, "begun", self.sim.now)
+                pod = next((p for p in getattr(view, "pods", ()) if p.uid == uid), None)
+                finished = pod is not None and pod.restart_policy == "Never" and pod.phase in ("Succeeded", "Failed")
+                confirmed = self.unwanted.get(uid, begun) <= begun - policy.confirm_after + 0.001
+                if uid not in self.terminating and not finished and not confirmed:
+                    loose.setdefault(node, []).append(ident)
+            new: dict[str, int] = {}
+            for (where, ident), action in adds.items():
+                if where == service and (where, ident) not in ours:
+                    new[action.node] = new.get(action.node, 0) + 1
+            net = {node: len(idents) - new.get(node, 0) for node, idents in loose.items()}
+            total = sum(n for n in net.values() if n > 0)
+            if total > max(1.0, policy.confirm_above * sum(standing.values())):
+                raise broken("brake", f"{total} of {sum(standing.values())} instances of {service} removed without confirmation")
+            for node, count in net.items():
+                if count > 0 and standing[node] - gone[node] + new.get(node, 0) <= 0:
+                    raise broken("brake", f"{node} emptied without confirmation")
+
+    def _adds(self, views: Any, registry: RegistryView, adds: Any, withheld: Any) -> None:
+        there = {(service.service, i.id) for service in registry.services for i in service.instances}
+        for name, view in views.items():
+            if type(view).__name__ != "Seen":
+                continue
+            for pod in view.pods:
+                kind = next((k for k in SERVICE if k in (pod.labels.get("version"), pod.labels.get("app"))), "")
+                finished = pod.restart_policy == "Never" and pod.phase in ("Succeeded", "Failed")
+                if not kind or not pod.containers_ready or pod.terminating or finished or not pod.ip:
+                    continue
+                key = SERVICE[kind], f"{name}.{pod.uid}"
+                if key not in there and key not in adds and key not in withheld:
+                    raise broken("others-go-on", f"{pod.name} of {name} is ready and neither registered nor planned nor withheld")
+
+    # --- writes ---------------------------------------------------------------------------------------------------------------------------
+
+    def _fence(self, frame: Frame, what: str) -> None:
+        """May this function write now?"""
+        lease, arn = self.lease, frame.execution.arn
+        if frame.lease_read < 0:
+            raise broken("lease-each-batch", f"{frame.module} wrote {what} without reading the lease")
+        held = lease is not None and lease.holder == arn
+        if not held and frame.lease_read > self.moved:
+            raise broken(
+                "one-writer", f"{frame.module} of {frame.execution.name} wrote {what}, the lease is {lease.holder if lease else 'nobody'}'s"
+            )
+        frame.since_lease += 1
+        late = self.sim.now - frame.lease_read > STALE_LEASE
+        if frame.since_lease > 128 or (late and frame.execution.arn not in self.struck_executions):
+            raise broken("lease-each-batch", f"{frame.module}: {what} {self.sim.now - frame.lease_read:.0f} s after the lease was read")
+
+    def writes(self, frame: Frame | None, service: str, operation: str, request: dict[str, Any]) -> None:
+        """A write is about to reach AWS."""
+        if frame is None:
+            return
+        if self.sim.schedule.mode == "observe":
+            raise broken("mode-observe", operation)
+        if frame.config != frame.context.config:
+            raise broken("superseded", f"{frame.module}: {operation} of run {frame.run}")
+        self._fence(frame, operation)
+        if service == "appmesh":
+            self._mesh_write(operation, request)
+        elif operation == "RegisterInstance":
+            self._register(frame, request)
+        elif operation == "DeregisterInstance":
+            self._deregister(frame, request)
+        elif operation == "DeleteService":
+            raise broken("own-before-touch", f"{operation} of a service that documents name")
+        if operation in ("RegisterInstance", "DeregisterInstance"):
+            self.counts[frame.execution.arn] = self.counts.get(frame.execution.arn, 0) + 1
+
+    def _mesh_write(self, operation: str, request: dict[str, Any]) -> None:
+        mesh = self.world.app_mesh
+        if operation == "TagResource":
+            found = mesh._arns.get(request["resourceArn"])
+        elif operation.startswith(("Update", "Delete")):
+            title = operation.removeprefix("Update").removeprefix("Delete")
+            found = mesh._resources.get(key_of(KINDS[title[0].lower() + title[1:]], request))
+        else:
+            return
+        if found is not None and found.tags.get("crossmesh:owner") != self.world.owner:
+            raise broken("own-before-touch", f"{operation} of {found.key}, which carries no tag of ours")
+
+    def _register(self, frame: Frame, request: dict[str, Any]) -> None:
+        attributes, ident = request["Attributes"], request["InstanceId"]
+        service = self.world.cloud_map.services.get(request["ServiceId"])
+        cluster, uid = attributes.get(CLUSTER_MARK, ""), attributes.get(POD_MARK, "")
+        address = attributes.get("AWS_INSTANCE_IPV4", "")
+        if uid not in self.world.ips or address != self.world.ips[uid] or uid not in ident or cluster not in ident:
+            raise broken("ids-of-pods", f"{ident} with address {address}, marks {cluster}/{uid}")
+        if attributes.get(OWNER_MARK) != self.world.owner:
+            raise broken("own-before-touch", f"{ident} is registered without our mark")
+        self.world.settle()
+        standing = service.instances.get(ident) if service else None
+        if standing is not None and standing.attributes.get(OWNER_MARK) != self.world.owner:
+            raise broken("own-before-touch", f"{ident} is overwritten, which carries no mark of ours")
+        view = self.views.get(frame.run, {}).get(cluster)
+        pod = next((p for p in getattr(view, "pods", ()) if p.uid == uid), None)
+        if pod is None or not pod.containers_ready or pod.terminating:
+            raise broken("only-seen-ready", f"{ident}: {'not seen' if pod is None else 'not ready'} in run {frame.run}")
+        planned = self.plans.get(frame.run)
+        if planned is None or not any(getattr(a, "id", "") == ident and type(a).__name__ == "Register" for a in planned.actions):
+            raise broken("planned", f"{ident} registered without a plan")
+        if service is not None and any(w.why == "contested" and w.service.startswith(f"{service.name}.") for w in planned.withheld):
+            raise broken("stopped-by-another-hand", ident)
+        listed = {
+            i.id: i.attributes
+            for s in getattr(self.registries.get(frame.run), "services", ())
+            for i in s.instances
+            if s.id == request["ServiceId"]
+        }
+        note = listed.get(ident, {}).get("x-note")
+        if note and attributes.get("x-note") != note:
+            raise broken("foreign-attributes", f"{ident} loses x-note")
+
+    def _deregister(self, frame: Frame, request: dict[str, Any]) -> None:
+        ident = request["InstanceId"]
+        service = self.world.cloud_map.services.get(request["ServiceId"])
+        self.world.settle()
+        standing = service.instances.get(ident) if service else None
+        if self.sim.schedule.policy != "sync":
+            raise broken("mode-observe", f"{ident} deregistered, removals are {self.sim.schedule.policy}")
+        plan = self.plans.get(frame.run)
+        if plan is None or not any(getattr(a, "id", "") == ident and type(a).__name__ == "Deregister" for a in plan.actions):
+            raise broken("planned", f"{ident} deregistered without a plan")
+        if standing is None:
+            return
+        attributes = standing.attributes
+        if attributes.get(OWNER_MARK) != self.world.owner:
+            raise broken("own-before-touch", f"{ident} deregistered, which carries no mark of ours")
+        cluster, uid = attributes.get(CLUSTER_MARK, ""), attributes.get(POD_MARK, "")
+        shown = frame.listed.get(request["ServiceId"], {}).get(ident)
+        if shown is None or shown.attributes.get(POD_MARK) != uid:
+            raise broken("compare-before-delete", f"{ident} deregistered without a fresh read of it")
+        if self.forgetting:
+            return
+        view = self.views.get(frame.run, {}).get(cluster)
+        if type(view).__name__ != "Seen":
+            raise broken("unseen-kept", f"{ident} of {cluster}, which run {frame.run} did not see")
+        pod = self.world.pod(uid)
+        if pod is None or not pod.live or pod.live_since > view.begun or id(view) in self.lied or pod.cluster != cluster:
+            return
+        if SERVICE.get(pod.kind) == service.name:
+            raise broken("live-kept", f"{ident} of live pod {pod.name}")
+        moved = (SERVICE.get(pod.kind, ""), ident)
+        if pod.kind in SERVICE and moved not in self.world.instances() and not self.world.robbed:
+            raise broken("add-before-remove", f"{ident} leaves {service.name} and is not in {moved[0]} yet")
+
+    def refused(self, frame: Frame | None, service: str, operation: str, error: Exception) -> None:
+        """AWS refused a write."""
+        if frame is None or not isinstance(error, AwsError):
+            return
+        if error.code in ("InvalidInput", "BadRequestException", "ParamValidationError"):
+            raise broken("well-formed", f"{operation}: {error}")
+        out_of_order = ("NotFoundException", "ResourceInUseException")
+        if service == "appmesh" and error.code in out_of_order and not self.world.mesh_touched and not self.overlapping:
+            raise broken("order", f"{operation}: {error}")
+
+    def ended(self, execution: Execution, error: Exception | None) -> None:
+        """A machine came to its end."""
+        name = execution.machine.name
+        self.looks += name == "Look"
+        self.runs += name == "Reconcile"
+        if error is not None and name != "Canary":
+            if not self.any_struck and not self.sim.schedule.rates and execution.name not in self.sim.executions:
+                raise broken("no-failure-unprovoked", f"{execution.name}: {error}")
+            told = {self._said("look"), self._said("run")}
+            base = {key.split("/")[1].partition("~")[0] for key in self.sim.runs.objects if key.endswith("/report.json")}
+            mine = execution.data.get("id", execution.name)
+            if not told & {execution.name, mine} and mine not in base and execution.arn not in self.struck_executions:
+                raise broken("failures-are-told", f"{execution.name} failed and nothing says so")
+        if name == "Reconcile":
+            self._replays(execution)
+
+    def _said(self, key: str) -> str:
+        data = self.sim.state.read(key)
+        return str(msgspec.json.decode(data).get("id", "")).partition("~")[0] if data else ""
+
+    def _replays(self, execution: Execution) -> None:
+        for run in [r for r in self.plans if r.partition("~")[0] == execution.data.get("id")]:
+            plan = self.plans.pop(run)
+            objects, context = self.sim.runs.objects, self.contexts[run]
+            views = tuple(
+                msgspec.json.decode(objects[store.key(run, f"views/{c.name}")], type=View)
+                for c in context.settings.clusters
+                if store.key(run, f"views/{c.name}") in objects
+            )
+            if len(views) < len(context.settings.clusters):
+                continue  # a cluster's function ended without a view; `replay` says so
+            registry = codec.decode(objects[store.key(run, "registry")], RegistryView)
+            memory = codec.decode(objects[store.key(run, "inputs")], Memory)
+            operator = codec.decode(objects[store.key(run, "operator")], Operator)
+            again = decide(context, views, registry, memory, operator)
+            if codec.encode(again) != objects[store.key(run, "plan")]:
+                raise broken("replay", f"run {run}: {len(plan.actions)} actions, again {len(again.actions)}")
+
+    # --- the end --------------------------------------------------------------------------------------------------------------------------
+
+    def differences(self) -> list[str]:
+        """How far the world is from what is desired; [] = exact."""
+        world = self.world
+        hidden = {name for name, c in world.clusters.items() if c.trouble or self._identity(name) not in ("", c.identity)}
+        wanted = {key: a for key, a in world.desired().items() if a[CLUSTER_MARK] not in hidden}
+        have = world.instances()
+        found = []
+        for key, attributes in wanted.items():
+            if key not in have:
+                found.append(f"{key[1]} is missing in {key[0]}")
+            elif not attributes.items() <= have[key].items():
+                wrong = sorted(k for k, v in attributes.items() if have[key].get(k) != v)
+                found.append(f"{key[1]} has a wrong {wrong[0]}")
+        for key, attributes in have.items():
+            ours = attributes.get(OWNER_MARK) == world.owner
+            if ours and key not in wanted and attributes.get(CLUSTER_MARK) not in hidden and self.sim.schedule.policy == "sync":
+                found.append(f"{key[1]} should not be in {key[0]}")
+        found += [f"foreign {key[1]} is {have.get(key)}" for key, attributes in world.foreign.items() if have.get(key) != attributes]
+        return found + world.mesh_faults()
+
+    def _identity(self, cluster: str) -> str:
+        return self.sim.memory().identities.get(cluster, "")
+
+
+_CALLED = {
+    "observe": Rules._observed,
+    "read_lease": Rules._lease_read,
+    "write_lease": Rules._lease_written,
+    "ask_again": Rules._asked,
+    "list_instances": Rules._listed,
+    "write": Rules._state_written,
+    "put": Rules._stored,
+}
+_ = NODE

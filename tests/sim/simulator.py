@@ -1,0 +1,486 @@
+"""Plays a schedule: executions of the shipped machines, interleaved at every port call, over models of the world, under a virtual clock."""
+
+import heapq
+import random
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from crossmesh import codec
+from crossmesh.adapters.memory import MemoryRunStore, MemoryState
+from crossmesh.core.actions import Memory, Operator
+from crossmesh.core.canary import Sample
+from crossmesh.errors import CrossmeshError, RefusedError, Throttled, TransientError
+from crossmesh.steps import store
+from crossmesh.steps.calls import Call, Together
+
+from tests.sim import adapters, application, asl, world
+from tests.sim.schedule import Event, Schedule
+
+START = 1_800_000_000.0
+PERIOD = 60.0
+READS = {
+    "find_services", "revision", "list_instances", "operation", "discover", "list", "describe", "tags", "read_lease", "read", "get", "running",
+    "observe", "load_balancer", "probe",
+}  # fmt: skip
+UNCOUNTED = ("Clock", "Telemetry")
+PATIENCE = 15.0  # seconds until a client gives up waiting
+CALLS_AT_MOST = 20_000
+
+
+class Broken(Exception):
+    """A property does not hold."""
+
+    def __init__(self, name: str, detail: str) -> None:
+        super().__init__(f"{name}: {detail}")
+        self.property, self.detail = name, detail
+
+
+class Execution:
+    """A running state machine."""
+
+    __slots__ = ("arn", "data", "deadline", "frames", "machine", "name", "status", "work")
+
+    def __init__(self, machine: application.Machine, name: str, arn: str, deadline: float) -> None:
+        self.machine, self.name, self.arn, self.deadline = machine, name, arn, deadline
+        self.status, self.frames, self.work, self.data = "RUNNING", [], [], None
+
+
+class Flow:
+    """One line of control in an execution (a Map has several)."""
+
+    __slots__ = ("done", "execution", "steps")
+
+    def __init__(self, execution: Execution, steps: asl.Flow, done: Callable[[Any, Exception | None], None]) -> None:
+        self.execution, self.steps, self.done = execution, steps, done
+
+
+class Frame:
+    """One invocation of a function. `listed`: instances as it last read them; `lease_read`: when it last read the run's lease."""
+
+    __slots__ = (
+        "answers", "calls", "config", "context", "dead", "deadline", "done", "execution", "group", "lease_read", "listed", "module", "payload", "run",
+        "since_lease", "skew", "step", "zombie",
+    )  # fmt: skip
+
+    def __init__(self, module: str, step: Any, payload: Any, execution: Execution, deadline: float, context: Any) -> None:
+        self.module, self.step, self.payload, self.execution, self.deadline, self.context = module, step, payload, execution, deadline, context
+        this = payload.get("run", {}) if isinstance(payload, dict) else {}
+        self.run, self.config = this.get("id", ""), this.get("config", "")
+        self.calls: tuple[Call, ...] = ()
+        self.answers: list[Any] = []
+        self.group = self.dead = self.zombie = False
+        self.skew = 0.0
+        self.done: Callable[[Any, Exception | None], None] | None = None
+        self.lease_read, self.since_lease = -1.0, 0
+        self.listed: dict[str, dict[str, Any]] = {}
+
+
+class Simulation:
+    """One play. `rules` is told of everything and raises Broken."""
+
+    def __init__(self, schedule: Schedule, rules: Any) -> None:
+        self.schedule, self.rules = schedule, rules
+        self.now = START
+        self.rng = random.Random(schedule.seed)
+        self.app = application.load()
+        self.heap: list[tuple[float, int, Callable[..., None], tuple[Any, ...]]] = []
+        self.order = 0
+        self.calls = 0
+        self.faults: dict[int, list[Any]] = {}
+        self.executions: dict[str, Execution] = {}
+        self.names = 0
+        self.world = world.World(schedule, self.clock, random.Random(schedule.seed))
+        self.current: Frame | None = None
+        self.wire_fault = ""
+        self.stale = 0
+        self.writes = 0
+        self.trace: list[str] | None = None
+        self.state, self.runs = MemoryState(), MemoryRunStore()
+        registry, mesh = adapters.registry_and_mesh(self._client)
+        self.ports: dict[str, Any] = {
+            "Registry": registry,
+            "MeshApi": mesh,
+            "Clusters": adapters.clusters(self.clock, self.world.cluster),
+            "State": self.state,
+            "RunStore": self.runs,
+            "Executions": self,
+            "Front": self,
+            "Telemetry": self,
+        }
+        rules.begin(self)
+
+    def clock(self) -> float:
+        """The one true time."""
+        return self.now
+
+    # --- ports of the simulator's own -----------------------------------------------------------------------------------------------------
+
+    def running(self, arn: str) -> bool:
+        """Whether an execution runs."""
+        found = self.executions.get(arn)
+        return found is not None and found.status == "RUNNING"
+
+    def report(self, *_: Any) -> None:
+        """Metrics go nowhere."""
+
+    verdict = report
+
+    def probe(self, _url: str, requests: int, _timeout: float, _canary: str, **_: Any) -> tuple[Sample, ...]:
+        """Requests through the mesh as it is."""
+        return tuple(Sample(status=200, body=self.world.answer(self.rng), latency_ms=5.0) for _ in range(min(requests, 8)))
+
+    def _client(self, service: str) -> adapters.Client:
+        model = self.world.cloud_map if service == "servicediscovery" else self.world.app_mesh
+        return adapters.Client(service, model, self._wire)
+
+    def _wire(self, service: str, operation: str, request: dict[str, Any]) -> Any:
+        """One request to AWS: the fault that was laid for it, the rules, the model."""
+        fault, self.wire_fault = self.wire_fault, ""
+        if fault == "throttle":
+            code = "TooManyRequestsException" if service == "appmesh" else "ThrottlingException"
+            raise adapters.client_error(code, "Rate exceeded", operation)
+        if fault in ("error", "timeout"):
+            raise adapters.client_error("InternalFailure", "no answer", operation, 500)
+        if fault == "refuse":
+            raise adapters.client_error("AccessDeniedException", "not authorized", operation, 403)
+        if service == "appmesh" and self.world.mesh_gone:
+            raise adapters.client_error("UnknownOperationException", "App Mesh has ended", operation, 404)
+        write = not operation.startswith(adapters.READ_PREFIXES)
+        if write:
+            self.writes += 1
+            self.rules.writes(self.current, service, operation, request)
+        try:
+            answer = self.world.call(service, operation, request, self.stale)
+        except Exception as error:
+            if write:
+                self.rules.refused(self.current, service, operation, error)
+            raise
+        if fault == "lost":
+            raise adapters.client_error("InternalFailure", "the answer was lost", operation, 500)
+        return answer
+
+    # --- executions -----------------------------------------------------------------------------------------------------------------------
+
+    def at(self, when: float, do: Callable[..., None], *args: Any) -> None:
+        """Do something at a time."""
+        self.order += 1
+        heapq.heappush(self.heap, (when, self.order, do, args))
+
+    def start(self, machine: str, payload: Any, name: str = "") -> str:
+        """Start an execution. Raises StateError as StartExecution would."""
+        found = self.app.machines[machine]
+        self.names += 1
+        name = name or f"{machine.lower()}-{self.names}"
+        arn = f"arn:aws:states:us-east-1:111122223333:execution:{machine}:{name}"
+        before = self.executions.get(arn)
+        if before is not None and not found.express:
+            if before.status == "RUNNING" and before.data == payload:
+                return arn
+            raise asl.StateError("StepFunctions.ExecutionAlreadyExistsException", name)
+        execution = Execution(found, name, arn, self.now + found.definition.get("TimeoutSeconds", 1e9))
+        execution.data = payload
+        self.executions[arn] = execution
+        context = {"Execution": {"Id": arn, "Name": name}}
+        steps = asl.flow(found.definition, payload, context, self.rng)
+
+        def ended(_: Any, error: Exception | None) -> None:
+            if execution.status == "RUNNING":
+                execution.status = "FAILED" if error else "SUCCEEDED"
+            self.rules.ended(execution, error)
+
+        self.at(self.now, self._advance, Flow(execution, steps, ended), None, None)
+        return arn
+
+    def kill(self, execution: Execution) -> None:
+        """StopExecution, or its time is up: states end, a running function does not know."""
+        execution.status = "ABORTED"
+
+    def _advance(self, flow: Flow, value: Any, error: Exception | None) -> None:
+        execution = flow.execution
+        if execution.status != "RUNNING":
+            return
+        if self.now > execution.deadline:
+            execution.status = "TIMED_OUT"
+            return
+        try:
+            asked = flow.steps.throw(error) if error else flow.steps.send(value)
+        except StopIteration as end:
+            flow.done(end.value, None)
+            return
+        except asl.StateError as failed:
+            flow.done(None, failed)
+            return
+        except asl.Unsound as unsound:
+            raise Broken("machine-sound", f"{execution.machine.name}: {unsound}") from unsound
+        kind = type(asked)
+        if kind is asl.Invoke:
+            self._invoke(flow, asked)
+        elif kind is asl.Sleep:
+            self.at(max(asked.until, self.now + asked.seconds), self._advance, flow, None, None)
+        elif kind is asl.Start:
+            self.at(self.now + self.schedule.latency, self._start_next, flow, asked)
+        else:
+            self._fan(flow, asked)
+
+    def _start_next(self, flow: Flow, asked: asl.Start) -> None:
+        if flow.execution.status != "RUNNING":
+            return
+        number, self.calls = self.calls, self.calls + 1
+        todo = {fault.do for fault in self.faults.get(number, ())}
+        if todo & {"kill", "crash", "orphan"}:
+            self.kill(flow.execution)
+            return
+        if todo & {"throttle", "error", "timeout", "refuse"}:
+            self._advance(flow, None, asl.StateError("StepFunctions.StepFunctionsException", "no answer"))
+            return
+        try:
+            answer = {"ExecutionArn": self.start(asked.machine, asked.payload, asked.name)}
+        except asl.StateError as error:
+            self._advance(flow, None, error)
+            return
+        if todo & {"kill-after", "crash-after"}:
+            self.kill(flow.execution)
+        elif "lost" in todo:
+            self._advance(flow, None, asl.StateError("StepFunctions.StepFunctionsException", "the answer was lost"))
+        else:
+            self._advance(flow, answer, None)
+
+    def _fan(self, flow: Flow, asked: asl.Fan) -> None:
+        waiting, results = list(enumerate(asked.flows)), [None] * len(asked.flows)
+        open_ = {"left": len(waiting), "failed": False}
+
+        def begin() -> None:
+            place, steps = waiting.pop(0)
+
+            def ended(value: Any, error: Exception | None) -> None:
+                if open_["failed"]:
+                    return
+                if error:
+                    open_["failed"] = True
+                    self.at(self.now, self._advance, flow, None, error)
+                    return
+                results[place], open_["left"] = value, open_["left"] - 1
+                if waiting:
+                    begin()
+                elif not open_["left"]:
+                    self.at(self.now, self._advance, flow, results, None)
+
+            self.at(self.now, self._advance, Flow(flow.execution, steps, ended), None, None)
+
+        if not waiting:
+            self.at(self.now, self._advance, flow, results, None)
+        for _ in range(min(asked.width, len(waiting))):
+            begin()
+
+    # --- functions ------------------------------------------------------------------------------------------------------------------------
+
+    def _invoke(self, flow: Flow, asked: asl.Invoke) -> None:
+        function = self.app.functions[asked.resource]
+        deadline = self.now + function.timeout
+        module, context = function.module, self.world.context
+        try:
+            step = module.run(msgspec.convert(asked.payload, module.Request), context)
+        except msgspec.ValidationError as error:
+            raise Broken("machine-sound", f"{function.name} does not take {asked.payload}: {error}") from error
+        frame = Frame(module.__name__.rpartition(".")[2], step, asked.payload, flow.execution, deadline, context)
+        flow.execution.frames.append(frame)
+        finished = [False]
+
+        def done(value: Any, error: Exception | None) -> None:
+            if not finished[0]:
+                finished[0] = True
+                self._advance(flow, value, error)
+
+        frame.done = done
+        if asked.timeout < function.timeout:
+            self.at(self.now + asked.timeout, done, None, asl.StateError("States.Timeout", "the state's time is up"))
+        self.rules.invoked(frame)
+        self._resume(frame, None, None)
+
+    def _end(self, frame: Frame, value: Any, error: asl.StateError | None) -> None:
+        frame.dead = True
+        if frame in frame.execution.frames:
+            frame.execution.frames.remove(frame)
+        self.rules.returned(frame, value, error)
+        if frame.done and not frame.zombie:
+            self.at(self.now, frame.done, value, error)
+
+    def _resume(self, frame: Frame, answer: Any, error: Exception | None) -> None:
+        """Send the answer into the step, up to its next call that reaches out."""
+        step = frame.step
+        while not frame.dead:
+            try:
+                asked = step.throw(error) if error is not None else step.send(answer)
+            except StopIteration as end:
+                self._end(frame, msgspec.to_builtins(end.value), None)
+                return
+            except CrossmeshError as failed:
+                self._end(frame, None, asl.StateError(type(failed).__name__, str(failed)))
+                return
+            except Broken:
+                raise
+            except Exception as failed:
+                raise Broken("clear-errors", f"{frame.module} ended in {type(failed).__name__}: {failed}") from failed
+            error = None
+            if type(asked) is Call and asked.port in UNCOUNTED:
+                if asked.method == "now":
+                    answer = self.now + frame.skew
+                    continue
+                if asked.method == "sleep":
+                    self._later(frame, self.now + asked.args[0], self._resume, frame, None, None)
+                    return
+                answer = None
+                continue
+            frame.group = type(asked) is Together
+            frame.calls = asked.calls if frame.group else (asked,)
+            frame.answers = []
+            self._next(frame)
+            return
+
+    def _later(self, frame: Frame, when: float, do: Callable[..., None], *args: Any) -> None:
+        """Go on at a time, or die of the function's timeout before."""
+        if when > frame.deadline:
+            self.at(frame.deadline, self._die, frame, "Sandbox.Timedout")
+        else:
+            self.at(when, do, *args)
+
+    def _die(self, frame: Frame, why: str) -> None:
+        if not frame.dead:
+            frame.step.close()
+            self._end(frame, None, asl.StateError(why, "the function ended without an answer"))
+
+    def _next(self, frame: Frame) -> None:
+        latency = self.schedule.latency
+        if self.schedule.seed:
+            latency *= 0.5 + self.rng.random()
+        self._later(frame, self.now + latency, self._call, frame)
+
+    def _call(self, frame: Frame) -> None:
+        """One port call, with what was laid for its number."""
+        if frame.dead:
+            return
+        number, self.calls = self.calls, self.calls + 1
+        if number > CALLS_AT_MOST:
+            raise Broken("bounded-calls", f"more than {CALLS_AT_MOST} calls")
+        faults = self.faults.get(number)
+        if faults:
+            self._faulty(frame, number, list(faults))
+        else:
+            self._make(frame, number, "")
+
+    def _faulty(self, frame: Frame, number: int, faults: list[Any]) -> None:
+        """Apply what goes wrong at this call, in order; the last word is the call itself."""
+        call = frame.calls[len(frame.answers)]
+        self.rules.struck(frame, call, faults)
+        wrong, after = "", ""
+        for fault in faults:
+            if fault.do in ("crash", "kill"):
+                if fault.do == "kill":
+                    self.kill(frame.execution)
+                self._die(frame, "Runtime.ExitError")
+                return
+            if fault.do in ("orphan", "pause"):
+                if fault.do == "orphan":
+                    self.kill(frame.execution)
+                    frame.zombie = True
+                self._later(frame, self.now + fault.arg, self._make, frame, number, "")
+                return
+            if fault.do == "skew":
+                frame.skew = fault.arg
+            elif fault.do == "stale":
+                self.stale = int(fault.arg) or 1
+            elif fault.do == "lie":
+                if call.method == "observe":
+                    self.world.lie = fault.what
+            elif fault.do == "slow":
+                self.world.next_lag = fault.arg
+            elif fault.do == "late-failure":
+                self.world.next_failure = True
+            elif fault.do in ("crash-after", "kill-after"):
+                after = fault.do
+            else:
+                wrong = fault.do
+        self._make(frame, number, wrong)
+        self.world.lie, self.world.next_lag, self.world.next_failure, self.stale = "", None, False, 0
+        if after and not frame.dead:
+            if after == "kill-after":
+                self.kill(frame.execution)
+            self._die(frame, "Runtime.ExitError")
+
+    def _make(self, frame: Frame, number: int, wrong: str) -> None:
+        if frame.dead:
+            return
+        call = frame.calls[len(frame.answers)]
+        if self.trace is not None:
+            self.trace.append(f"{number} t={self.now - START:.3f} {frame.execution.name}/{frame.module} {call.port}.{call.method} {wrong}")
+        error: CrossmeshError | None = None
+        answer: Any = None
+        self.current = frame
+        try:
+            answer = self._perform(frame, call, wrong)
+        except CrossmeshError as raised:
+            error = raised
+        finally:
+            self.current, self.wire_fault = None, ""
+        self.rules.called(frame, call, answer, error)
+        wait = PATIENCE if wrong in ("timeout", "lost") else 0.0
+        if not frame.group:
+            self._later(frame, self.now + wait, self._resume, frame, answer, error) if wait else self._resume(frame, answer, error)
+            return
+        frame.answers.append(error if error is not None else answer)
+        if len(frame.answers) == len(frame.calls):
+            self._later(frame, self.now + wait, self._resume, frame, frame.answers, None) if wait else self._resume(frame, frame.answers, None)
+        else:
+            self._next(frame)
+
+    def _perform(self, frame: Frame, call: Call, wrong: str) -> Any:
+        port = self.ports[call.port]
+        if wrong and call.port in ("Registry", "MeshApi"):
+            self.wire_fault = wrong
+        elif wrong == "throttle":
+            raise Throttled("Rate exceeded")
+        elif wrong == "refuse":
+            raise RefusedError("AccessDenied", "not authorized")
+        elif wrong in ("error", "timeout"):
+            raise TransientError("no answer")
+        answer = getattr(port, call.method)(*call.args, **call.kwargs)
+        if wrong == "lost" and call.port not in ("Registry", "MeshApi"):
+            raise TransientError("the answer was lost")
+        return answer
+
+    # --- the play -------------------------------------------------------------------------------------------------------------------------
+
+    def loop(self, until: float) -> None:
+        """Let everything happen up to a time."""
+        heap = self.heap
+        while heap and heap[0][0] <= until:
+            self.now, _, do, args = heapq.heappop(heap)
+            do(*args)
+        self.now = max(self.now, until)
+
+    def look(self, cause: str) -> None:
+        """A trigger of the look: each minute, and at hints."""
+        self.start("Look", {"cause": cause})
+
+    def happen(self, event: Event) -> None:
+        """One event of the world, and the hint that tells of it."""
+        self.rules.happens(event)
+        hint = self.world.happen(event, self)
+        if not hint or self.schedule.hints == "lost":
+            return
+        delay = {"kept": 0.2, "twice": 0.2, "late": 47.0}[self.schedule.hints]
+        self.at(self.now + delay, self.look, hint)
+        if self.schedule.hints == "twice":
+            self.at(self.now + delay + self.rng.choice((0.0, 0.01, 3.0)), self.look, hint)
+
+    def operator(self, **changes: Any) -> None:
+        """Somebody used the command line."""
+        data = self.state.read(store.OPERATOR)
+        now = codec.decode(data, Operator) if data else Operator()
+        self.state.write(store.OPERATOR, codec.encode(msgspec.structs.replace(now, **changes)))
+
+    def memory(self) -> Memory:
+        """What the planner remembers."""
+        data = self.state.read(store.MEMORY)
+        return codec.decode(data, Memory) if data else Memory()
