@@ -63,20 +63,16 @@ def _play(simulation: Simulation, rules: Rules) -> float:
 
 def _warm_up(simulation: Simulation, rules: Rules) -> None:
     """A first run over the pods that stand at the start; what it left is kept for the next schedule that starts alike."""
-    schedule, world = simulation.schedule, simulation.world
-    key = (repr(schedule.pods), schedule.mesh, world.context.settings.owner)
-    if key in _warm:
-        _thaw(simulation, rules, _warm[key])
-        return
-    simulation.schedule = msgspec.structs.replace(schedule, mode="apply", lag=0.0, rates={})
-    deployed, world.context, lag = world.context, msgspec.structs.replace(world.context, mode="apply"), world.lag
-    world.lag, rates, world.cloud_map.throttle.rates = 0.0, world.cloud_map.throttle.rates, {}
-    simulation.look("warm-up")
-    simulation.loop(START + 45)
-    simulation.schedule, world.context, world.lag, world.cloud_map.throttle.rates = schedule, deployed, lag, rates
-    _warm[key] = _freeze(simulation, rules)
-    if len(_warm) > WARM_KEPT:
-        _warm.popitem(last=False)
+    schedule = simulation.schedule
+    key = (repr(schedule.pods), schedule.mesh)
+    if key not in _warm:
+        first = Simulation(msgspec.structs.replace(schedule, seed=0, mode="apply", policy="sync", lag=0.0, rates={}), Rules())
+        first.look("warm-up")
+        first.loop(START + 45)
+        _warm[key] = _freeze(first, first.rules)
+        if len(_warm) > WARM_KEPT:
+            _warm.popitem(last=False)
+    _thaw(simulation, rules, _warm[key])
 
 
 _MODELS = ("cloud_map", "app_mesh")
