@@ -31,8 +31,11 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 def play(schedule: Schedule, trace: list[str] | None = None) -> Outcome:
     """Play it; never raises for a violation."""
+    warm = b"" if schedule.cold else _warm_start(schedule)  # before: a simulation has the adapters' clocks to itself
     rules = Rules()
     simulation = Simulation(schedule, rules)
+    if warm:
+        _thaw(simulation, rules, warm)
     simulation.trace = trace
     settled = 0.0
     try:
@@ -44,8 +47,6 @@ def play(schedule: Schedule, trace: list[str] | None = None) -> Outcome:
 
 def _play(simulation: Simulation, rules: Rules) -> float:
     schedule = simulation.schedule
-    if not schedule.cold:
-        _warm_up(simulation, rules)
     simulation.calls = simulation.writes = 0
     for fault in schedule.faults:
         simulation.faults.setdefault(fault.at, []).append(fault)
@@ -61,18 +62,18 @@ def _play(simulation: Simulation, rules: Rules) -> float:
     return _peace(simulation, rules, tick)
 
 
-def _warm_up(simulation: Simulation, rules: Rules) -> None:
-    """A first run over the pods that stand at the start; what it left is kept for the next schedule that starts alike."""
-    schedule = simulation.schedule
+def _warm_start(schedule: Schedule) -> bytes:
+    """What a first run over the pods that stand at the start leaves; kept for the next schedule that starts alike."""
     key = (repr(schedule.pods), schedule.mesh)
     if key not in _warm:
-        first = Simulation(msgspec.structs.replace(schedule, seed=0, mode="apply", policy="sync", lag=0.0, rates={}), Rules())
-        first.look("warm-up")
-        first.loop(START + 45)
-        _warm[key] = _freeze(first, first.rules)
+        alike = Schedule(pods=schedule.pods, mesh=schedule.mesh)
+        simulation = Simulation(alike, Rules())
+        simulation.look("warm-up")
+        simulation.loop(START + 45)
+        _warm[key] = _freeze(simulation, simulation.rules)
         if len(_warm) > WARM_KEPT:
             _warm.popitem(last=False)
-    _thaw(simulation, rules, _warm[key])
+    return _warm[key]
 
 
 _MODELS = ("cloud_map", "app_mesh")
