@@ -1,126 +1,398 @@
-"""The mesh step over in-memory App Mesh: as declared, then quiet; own before touch; a lost update is noticed; a gone API blocks nothing."""
+"""The mesh step through the real adapter over the world's App Mesh: as declared, then quiet; own before touch; every cut and every refusal ends exact."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
-from crossmesh.core.mesh_plan import differences
-from crossmesh.core.mesh_view import MeshTarget
+from crossmesh.core.mesh_diff import differences
+from crossmesh.core.mesh_plan import OWNER_TAG
+from crossmesh.core.mesh_view import ORDER, MeshTarget, target_of
+from crossmesh.core.render import requests
+from crossmesh.core.settings import ClusterSettings, ManifestSource, MeshSettings, Policy, Settings
+from crossmesh.core.topology_build import build
 from crossmesh.errors import ServiceGone
-from crossmesh.manifests.config import load_config
+from crossmesh.manifests import load
 from crossmesh.steps import reconcile_mesh, take_lease
 from crossmesh.steps.context import Context
 from crossmesh.steps.drive import drive
 
+from tests.bench.mesh_size import many
+from tests.manifest_texts import HEAD, manifest, node
+from tests.model_mesh import ModelMesh, target_at
 from tests.passes import MemoryWorld
+from tests.unit.steps.test_crash import cut
 
-ROUTE = MeshTarget(mesh="appmesh-demo", kind="route", parent="colorapp_appmesh-demo", name="color-route")
-
-
-@pytest.fixture(scope="module")
-def walkthrough() -> Context:
-    config = load_config(Path(__file__).parents[3] / "config")
-    assert config.settings is not None
-    return Context(settings=config.settings, topology=config.topology, config=config.sha256, deployment="1/r/s")
+ROOT = Path(__file__).parents[3]
+Targets = dict[MeshTarget, dict[str, Any]]
 
 
-def reconcile(world: MemoryWorld, where: Context) -> reconcile_mesh.Response:
+def declared_by(*texts: str, owner: str = "me", adopt: bool = False, removals: str = "sync") -> Context:
+    """The context of a deployment with these manifests."""
+    built = build(load([("mesh.yaml", "".join(texts).encode())]).documents)
+    assert not [finding for finding in built.findings if finding.level == "error"]
+    settings = Settings(
+        owner=owner,
+        region="us-east-1",
+        mesh=MeshSettings(manifests=ManifestSource(files=("mesh.yaml",)), adopt=adopt),
+        clusters=(ClusterSettings(name="a", eks="a", region="us-east-1"),),
+        policy=Policy(removals="sync" if removals == "sync" else "upsert-only"),
+    )
+    return Context(settings=settings, topology=built.topology, config="".join(texts), deployment="1/r/s")
+
+
+def wanted(where: Context) -> Targets:
+    """What stands when all is as declared."""
+    return {target_of(request): request.input.get("spec", {}) for request in requests(where.topology)}
+
+
+def new_world() -> MemoryWorld:
+    world = MemoryWorld()
+    world.mesh = ModelMesh(world.clock.now)  # type: ignore[assignment]
+    return world
+
+
+def app_mesh(world: MemoryWorld) -> ModelMesh:
+    found: Any = world.mesh
+    assert isinstance(found, ModelMesh)
+    return found
+
+
+def starting(world: MemoryWorld, where: Context) -> reconcile_mesh.Request:
     world.count += 1
     arn = f"arn:mesh-{world.count}"
     world.executions.alive = {arn}
     world.clock.sleep(1)
     lease = drive(take_lease.run(take_lease.Request(id=f"m{world.count}", execution=arn), where), world.ports)
-    return drive(reconcile_mesh.run(reconcile_mesh.Request(run=lease.run), where), world.ports)
+    return reconcile_mesh.Request(run=lease.run)
 
 
-def test_the_walkthrough_is_built_in_order_and_then_quiet(walkthrough: Context) -> None:
-    world = MemoryWorld()
-    assert (reconcile(world, walkthrough).applied, reconcile(world, walkthrough).actions) == (7, 0)
-    kinds = [what.split()[0] for verb, what in world.mesh.writes]
-    assert kinds == ["mesh", "virtualNode", "virtualNode", "virtualNode", "virtualRouter", "route", "virtualService"]
-    assert all(resource.tags == {"crossmesh:owner": "demo"} for resource in world.mesh.resources.values())
+def reconcile(world: MemoryWorld, where: Context) -> reconcile_mesh.Response:
+    return drive(reconcile_mesh.run(starting(world, where), where), world.ports)
 
 
-@pytest.mark.parametrize("target", range(7))
-def test_any_single_resource_deleted_or_altered_is_back_after_one_pass(walkthrough: Context, target: int) -> None:
-    world = MemoryWorld()
-    reconcile(world, walkthrough)
-    declared = dict(world.mesh.resources)
-    victim = sorted(declared)[target]
-    del world.mesh.resources[victim]
-    reconcile(world, walkthrough)
-    assert {t: r.spec for t, r in world.mesh.resources.items()} == {t: r.spec for t, r in declared.items()}
-    world.mesh.resources[victim] = msgspec.structs.replace(
-        world.mesh.resources[victim], spec={"listeners": [{"portMapping": {"port": 1, "protocol": "tcp"}}]}
-    )
-    reconcile(world, walkthrough)
-    assert differences(declared[victim].spec, world.mesh.resources[victim].spec) == ()
+def exact(world: MemoryWorld, where: Context) -> bool:
+    """Everything declared and nothing else."""
+    specs, want = app_mesh(world).specs(), wanted(where)
+    return specs.keys() == want.keys() and all(differences(want[target], spec) == () for target, spec in specs.items())
 
 
-def test_what_carries_no_tag_of_ours_is_neither_changed_nor_removed(walkthrough: Context) -> None:
-    world = MemoryWorld()
-    reconcile(world, walkthrough)
-    foreign = MeshTarget(mesh="appmesh-demo", kind="virtualNode", name="somebody")
-    world.mesh.resources[foreign] = msgspec.structs.replace(world.mesh.resources[ROUTE], target=foreign, arn="arn:foreign", tags={})
-    altered = msgspec.structs.replace(world.mesh.resources[ROUTE], tags={"crossmesh:owner": "other"}, spec={})
-    world.mesh.resources[ROUTE] = altered
-    answer = reconcile(world, walkthrough)
+def router(routes: str, listeners: str = "{port: 8080, protocol: http}", name: str = "r") -> str:
+    ports = ", ".join(f"{{portMapping: {listener}}}" for listener in listeners.split(";"))
+    return manifest("VirtualRouter", name, f"listeners: [{ports}]\nroutes:\n{routes}")
+
+
+def route(name: str, *targets: str, kind: str = "httpRoute", match: str = "{prefix: /}") -> str:
+    lines = "".join(f"\n          - {{virtualNodeRef: {{name: {target}}}, weight: 1}}" for target in targets)
+    return f"  - name: {name}\n    {kind}:\n      match: {match}\n      action:\n        weightedTargets:{lines}\n"
+
+
+def service(name: str = "s", of: str = "r") -> str:
+    return manifest("VirtualService", name, f"provider: {{virtualRouter: {{virtualRouterRef: {{name: {of}}}}}}}")
+
+
+GRPC = "{port: 8080, protocol: grpc}"
+BOTH = "{port: 8080, protocol: http};{port: 9090, protocol: grpc}"
+NAMED = "{serviceName: shop.A}"
+ONE = (HEAD, node("a"), node("b"), router(route("one", "a", "b") + route("two", "b", match="{prefix: /two}")), service())
+AFTER: dict[str, tuple[str, ...]] = {
+    "weights": (HEAD, node("a"), node("b"), router(route("one", "b", "a") + route("two", "b", match="{prefix: /two}")), service()),
+    "a node and its route removed": (HEAD, node("b"), router(route("two", "b")), service()),
+    "another protocol": (HEAD, node("a"), node("b"), router(route("one", "a", kind="grpcRoute", match=NAMED), GRPC), service()),
+    "a second listener": (
+        *(HEAD, node("a"), node("b")),
+        router(
+            route("one", "a", "b", match="{prefix: /, port: 8080}") + route("two", "b", kind="grpcRoute", match="{serviceName: s, port: 9090}"),
+            BOTH,
+        ),
+        service(),
+    ),
+    "another port": (HEAD, node("a"), node("b"), router(route("one", "a") + route("two", "b"), "{port: 9090, protocol: http}"), service()),
+    "another provider": (HEAD, node("a"), manifest("VirtualService", "s", "provider: {virtualNode: {virtualNodeRef: {name: a}}}")),
+    "everything removed": (),
+}
+
+
+@pytest.fixture(scope="module")
+def rich() -> Context:
+    """Every field of every kind."""
+    return declared_by((ROOT / "tests" / "golden" / "every-field.yaml").read_text())
+
+
+def test_all_kinds_are_built_in_order_and_then_it_is_quiet(rich: Context) -> None:
+    world = new_world()
+    answer = reconcile(world, rich)
+    assert (answer.applied, answer.failed) == (len(wanted(rich)), 0)
+    assert exact(world, rich)
+    kinds = [ORDER.index(target.kind) for target in app_mesh(world).specs()]
+    assert kinds == sorted(kinds)
+    assert all(resource.tags == {OWNER_TAG: "me"} for resource in app_mesh(world).model._resources.values())
+    before = app_mesh(world).writes()
+    assert reconcile(world, rich).actions == 0
+    assert app_mesh(world).writes() == before
+
+
+@pytest.mark.parametrize("how", ["deleted", "altered"])
+def test_any_single_resource_deleted_or_altered_is_back_after_one_pass(rich: Context, how: str) -> None:
+    world = new_world()
+    reconcile(world, rich)
+    foreign = {"mesh": "shop-mesh", "virtualNodeName": "somebody", "spec": {"listeners": []}}
+    app_mesh(world).model.call("CreateVirtualNode", {**foreign, "meshName": "shop-mesh"})
+    for victim in wanted(rich):
+        spoilt = damaged(app_mesh(world), victim, how)
+        assert not exact_but_foreign(world, rich), victim
+        answer = reconcile(world, rich)
+        assert answer.failed == 0, victim
+        assert answer.applied >= len(spoilt), victim
+        assert exact_but_foreign(world, rich), victim
+
+
+def exact_but_foreign(world: MemoryWorld, where: Context) -> bool:
+    specs = app_mesh(world).specs()
+    foreign = {target for target in specs if target.name == "somebody"}
+    assert foreign, "the foreign node is gone"
+    want = wanted(where)
+    return specs.keys() - foreign == want.keys() and all(differences(want[t], specs[t]) == () for t in want)
+
+
+def damaged(api: ModelMesh, victim: MeshTarget, how: str) -> list[MeshTarget]:
+    """Somebody deletes a resource (and what App Mesh wants gone before it) or writes another spec into it."""
+    model, key = api.model, next(key for key in api.model._resources if target_at(key) == victim)
+    if how == "altered":
+        spec = dict(model._resources[key].spec)
+        spec = {"egressFilter": {"type": "DROP_ALL"}} if victim.kind == "mesh" else {**spec, **ALTERED[victim.kind](spec)}
+        model._resources[key].spec = spec
+        return [victim]
+    out: list[MeshTarget] = []
+
+    def take(key: tuple[str, ...]) -> None:
+        resource = model._resources.get(key)
+        if resource is None or key[-1] == "somebody":
+            return
+        for children in resource.children.values():
+            for child in list(children.values()):
+                take(child.key)
+        for user in sorted(resource.used_by):
+            take(user)
+        if any(children for children in resource.children.values()):
+            return
+        api.delete(target_at(key))
+        out.append(target_at(key))
+
+    take(key)
+    return out  # of a mesh all but itself, which the foreign node keeps
+
+
+ALTERED: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    "virtualNode": lambda spec: {"logging": {"accessLog": {"file": {"path": "/tmp/elsewhere"}}}},
+    "virtualGateway": lambda spec: {"logging": {"accessLog": {"file": {"path": "/tmp/elsewhere"}}}},
+    "virtualRouter": lambda spec: {"listeners": [*spec["listeners"], {"portMapping": {"port": 7777, "protocol": "http"}}]},
+    "route": lambda spec: {"priority": 999},
+    "virtualService": lambda spec: {"provider": {}},
+    "gatewayRoute": lambda spec: {"priority": 998},
+}
+
+
+def test_any_change_of_the_mesh_is_made_in_one_pass_without_a_refusal() -> None:
+    for name, texts in AFTER.items():
+        world, after = new_world(), declared_by(*texts)
+        reconcile(world, declared_by(*ONE))
+        answer = reconcile(world, after)
+        assert (answer.failed, exact(world, after)) == (0, True), name
+        back = reconcile(world, declared_by(*ONE))
+        assert (back.failed, exact(world, declared_by(*ONE))) == (0, True), f"back from {name}"
+        assert reconcile(world, declared_by(*ONE)).actions == 0
+
+
+def test_no_route_is_ever_away_while_a_second_listener_comes_or_a_named_port_moves() -> None:
+    before = declared_by(HEAD, node("a"), router(route("one", "a", match="{prefix: /, port: 8080}")), service())
+    after = declared_by(HEAD, node("a"), router(route("one", "a", match="{prefix: /, port: 9090}"), "{port: 9090, protocol: http}"), service())
+    world = new_world()
+    reconcile(world, before)
+    assert reconcile(world, after).failed == 0
+    assert exact(world, after)
+    assert "DeleteRoute" not in app_mesh(world).client.calls
+
+
+CUTS = [("created", None, ONE), *((name, ONE, texts) for name, texts in AFTER.items())]
+
+
+@pytest.mark.parametrize(("name", "first", "then"), CUTS)
+def test_a_run_killed_at_any_call_and_started_again_ends_exact(name: str, first: tuple[str, ...] | None, then: tuple[str, ...]) -> None:
+    """After each call, which is before the next one: the calls of a group happen one by one here."""
+    after, at = declared_by(*then), 0
+    while True:
+        world = new_world()
+        if first is not None:
+            reconcile(world, declared_by(*first))
+        whole = cut(reconcile_mesh.run(starting(world, after), after), world, at, after=True)
+        answer = reconcile(world, after)
+        assert answer.failed == 0, f"{name}: cut after call {at}"
+        assert exact(world, after), f"{name}: cut after call {at}"
+        assert reconcile(world, after).actions == 0, "and then it is quiet"
+        if whole:
+            break
+        at += 1
+    assert at > 15
+
+
+@pytest.mark.parametrize("code", ["TooManyRequestsException", "InternalServerErrorException"])
+@pytest.mark.parametrize("done", [False, True], ids=["without effect", "with effect"])
+@pytest.mark.parametrize("name", ["weights", "another protocol", "a second listener", "everything removed"])
+def test_a_write_that_fails_once_is_asked_again_in_the_same_run(name: str, done: bool, code: str) -> None:
+    after, at = declared_by(*AFTER[name]), 0
+    while True:
+        world = new_world()
+        reconcile(world, declared_by(*ONE))
+        spoilt = spoil_one(app_mesh(world), at, code, done=done)
+        answer = reconcile(world, after)
+        assert (answer.failed, exact(world, after)) == (0, True), f"write {at}"
+        if not spoilt:
+            break
+        at += 1
+    assert at > 0
+
+
+def spoil_one(api: ModelMesh, at: int, code: str, *, done: bool) -> list[str]:
+    """The write number `at` from now on fails once; what failed."""
+    count, spoilt = 0, []
+
+    def spoil(operation: str, after: bool) -> str | None:
+        nonlocal count
+        if after is not done or not operation.startswith(("Create", "Update", "Delete")):
+            return None
+        count += 1
+        if count - 1 == at:
+            spoilt.append(operation)
+            return code
+        return None
+
+    api.client.spoil = spoil
+    return spoilt
+
+
+def test_an_api_that_fails_on_and_on_ends_the_pass_and_the_next_one_goes_on() -> None:
+    world, where = new_world(), declared_by(*ONE)
+    app_mesh(world).client.spoil = lambda operation, done: "InternalServerErrorException" if operation == "CreateRoute" else None
+    answer = reconcile(world, where)
+    assert answer.failed == 2  # both routes; all that needs none of them is there
+    assert answer.applied == len(wanted(where)) - 2
+    app_mesh(world).client.spoil = lambda operation, done: None
+    assert reconcile(world, where).failed == 0
+    assert exact(world, where)
+
+
+def test_what_carries_no_tag_of_ours_is_neither_changed_nor_removed() -> None:
+    world, where = new_world(), declared_by(*ONE)
+    reconcile(world, where)
+    model = app_mesh(world).model
+    model.call("CreateVirtualNode", {"meshName": "shop", "virtualNodeName": "somebody", "spec": {}})
+    key = ("route", "shop", "r_shop", "two")
+    theirs = {"httpRoute": {"match": {"prefix": "/x"}, "action": {"weightedTargets": [{"virtualNode": "somebody", "weight": 1}]}}}
+    model._resources[key].spec, model._resources[key].tags = theirs, {OWNER_TAG: "other"}
+    before, writes = app_mesh(world).specs(), app_mesh(world).writes()
+    answer = reconcile(world, where)
     assert (answer.actions, answer.withheld) == (0, 1)
-    assert world.mesh.resources[ROUTE] == altered
-    assert foreign in world.mesh.resources
+    assert (app_mesh(world).specs(), app_mesh(world).writes()) == (before, writes)
 
 
-def test_what_is_ours_and_no_longer_declared_goes(walkthrough: Context) -> None:
-    world = MemoryWorld()
-    reconcile(world, walkthrough)
-    left = MeshTarget(mesh="appmesh-demo", kind="virtualNode", name="left-over")
-    world.mesh.resources[left] = msgspec.structs.replace(world.mesh.resources[ROUTE], target=left, arn="arn:left")
-    reconcile(world, walkthrough)
-    assert left not in world.mesh.resources
+def test_adoption_takes_over_what_nobody_marked_but_never_what_another_owner_has() -> None:
+    world, where = new_world(), declared_by(*ONE, adopt=True)
+    reconcile(world, where)
+    model = app_mesh(world).model
+    for name, tags in (("one", {}), ("two", {OWNER_TAG: "other"})):
+        resource = model._resources["route", "shop", "r_shop", name]
+        resource.spec, resource.tags = {**resource.spec, "priority": 7}, dict(tags)
+    answer = reconcile(world, where)
+    assert (answer.applied, answer.withheld) == (1, 1)
+    assert model._resources["route", "shop", "r_shop", "one"].tags == {OWNER_TAG: "me"}
+    assert model._resources["route", "shop", "r_shop", "two"].spec["priority"] == 7
 
 
-def test_an_update_that_another_writer_undid_is_no_success(walkthrough: Context) -> None:
-    world = MemoryWorld()
-    reconcile(world, walkthrough)
-    wrong = msgspec.structs.replace(world.mesh.resources[ROUTE], spec={})
-    world.mesh.resources[ROUTE] = wrong
-    update = world.mesh.update
+def test_a_node_that_somebody_elses_route_still_uses_stays_and_is_told_without_a_call() -> None:
+    world = new_world()
+    reconcile(world, declared_by(*ONE))
+    model = app_mesh(world).model
+    spec = {"httpRoute": {"match": {"prefix": "/x"}, "action": {"weightedTargets": [{"virtualNode": "a_shop", "weight": 1}]}}}
+    model.call("CreateRoute", {"meshName": "shop", "virtualRouterName": "r_shop", "routeName": "theirs", "spec": spec})
+    after = declared_by(*AFTER["a node and its route removed"])
+    first = reconcile(world, after)
+    assert (first.failed, first.withheld) == (0, 1)
+    quiet = reconcile(world, after)
+    assert (quiet.actions, quiet.withheld) == (0, 1), "ResourceInUse is foreseen, not met each minute"
+    model.call("DeleteRoute", {"meshName": "shop", "virtualRouterName": "r_shop", "routeName": "theirs"})
+    assert reconcile(world, after).failed == 0
+    assert exact(world, after)
+
+
+def test_somebody_elses_route_that_needs_the_old_listener_keeps_it_and_all_else_goes_on() -> None:
+    world = new_world()
+    reconcile(world, declared_by(*ONE))
+    spec = {"httpRoute": {"match": {"prefix": "/x"}, "action": {"weightedTargets": [{"virtualNode": "a_shop", "weight": 1}]}}}
+    model = app_mesh(world).model
+    model.call("CreateRoute", {"meshName": "shop", "virtualRouterName": "r_shop", "routeName": "theirs", "spec": spec})
+    after = declared_by(*AFTER["another protocol"])
+    answer = reconcile(world, after)
+    assert answer.failed == 0
+    assert answer.withheld == 2  # the router, and its route that needs the new listener
+    assert MeshTarget(mesh="shop", kind="route", parent="r_shop", name="theirs") in app_mesh(world).specs()
+    model.call("DeleteRoute", {"meshName": "shop", "virtualRouterName": "r_shop", "routeName": "theirs"})
+    reconcile(world, after)
+    assert exact(world, after)
+
+
+def test_upsert_only_removes_nothing() -> None:
+    world = new_world()
+    reconcile(world, declared_by(*ONE))
+    before = app_mesh(world).specs().keys()
+    reconcile(world, declared_by(*AFTER["weights"][:3], AFTER["weights"][3], removals="upsert-only"))
+    assert app_mesh(world).specs().keys() == before
+
+
+def test_an_update_that_another_writer_undid_is_no_success() -> None:
+    world, where = new_world(), declared_by(*ONE)
+    reconcile(world, where)
+    api = app_mesh(world)
+    key = ("route", "shop", "r_shop", "one")
+    wrong = {**api.model._resources[key].spec, "priority": 9}
+    api.model._resources[key].spec = wrong
+    update = api.update
 
     def undone(operation: str, request: dict[str, object], token: str) -> None:
         update(operation, request, token)
-        world.mesh.resources[ROUTE] = wrong
+        api.model._resources[key].spec = wrong
 
-    world.mesh.update = undone  # type: ignore[method-assign]
-    answer = reconcile(world, walkthrough)
+    api.update = undone  # type: ignore[method-assign]
+    answer = reconcile(world, where)
     assert (answer.applied, answer.failed) == (0, 1)
 
 
-def test_an_api_that_is_gone_is_an_outcome_and_no_error(walkthrough: Context) -> None:
-    world = MemoryWorld()
+def test_an_api_that_is_gone_is_an_outcome_and_no_error() -> None:
+    world, where = new_world(), declared_by(*ONE)
 
     def gone(*_: object) -> None:
         raise ServiceGone("EndpointConnectionError", "could not connect to App Mesh")
 
-    world.mesh.describe = gone  # type: ignore[method-assign,assignment]
-    answer = reconcile(world, walkthrough)
+    app_mesh(world).describe = gone  # type: ignore[method-assign,assignment]
+    answer = reconcile(world, where)
     assert answer.done
     assert "could not connect" in answer.unavailable
-    assert world.mesh.writes == []
+    assert app_mesh(world).writes() == 0
 
 
-def test_a_run_killed_at_any_call_of_the_mesh_ends_exact(walkthrough: Context) -> None:
-    from tests.unit.steps.test_crash import cut
-
-    at = 0
-    while True:
-        world = MemoryWorld()
-        world.executions.alive = {"arn:cut"}
-        lease = drive(take_lease.run(take_lease.Request(id="cut", execution="arn:cut"), walkthrough), world.ports)
-        whole = cut(reconcile_mesh.run(reconcile_mesh.Request(run=lease.run), walkthrough), world, at, after=True)
-        reconcile(world, walkthrough)
-        assert reconcile(world, walkthrough).actions == 0
-        assert len(world.mesh.resources) == 7
-        if whole:
-            break
-        at += 1
-    assert at > 25
+def test_a_quiet_pass_over_200_nodes_and_1000_routes_costs_one_read_a_resource_plus_lists_and_no_write() -> None:
+    world, where = new_world(), msgspec.structs.replace(declared_by(), topology=many(200))
+    api = app_mesh(world)
+    for request in requests(where.topology):
+        api.model.call(request.operation, {**request.input, "tags": [{"key": OWNER_TAG, "value": "me"}]})
+    assert reconcile(world, where).actions == 0
+    assert sum(count for operation, count in api.client.calls.items() if operation.startswith("Describe")) == len(wanted(where)) == 1601
+    lists = {operation: count for operation, count in api.client.calls.items() if not operation.startswith("Describe")}
+    assert lists == {
+        "ListVirtualNodes": 2,
+        "ListVirtualGateways": 1,
+        "ListVirtualRouters": 2,
+        "ListVirtualServices": 2,
+        "ListRoutes": 200,
+    }, "pages of 100, one a router"

@@ -1,28 +1,42 @@
 """The mesh's planner: the requests that the manifests mean and what App Mesh holds in, a plan out. Pure.
 
 Only what carries our tag is changed or removed; a difference is one that the API would keep (its defaults are known, so no update repeats for ever).
+Stages come one after the other, what is in one stage may be done side by side: what routes need is built first, then routes that stand in the way of
+their router's listeners are moved or taken out (`core.mesh_order`), routers, routes, services and gateway routes follow, and what is left over goes last.
 """
 
 from collections.abc import Iterable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 
-from crossmesh.core.mesh_view import ORDER, MeshResource, MeshTarget, MeshView, target_of
+from crossmesh.core.mesh_diff import Change, differences
+from crossmesh.core.mesh_order import Order, Turn, fits, order
+from crossmesh.core.mesh_view import ORDER, MeshResource, MeshTarget, MeshView, parent_of, target_of, uses
 from crossmesh.core.topology import Request
 
 OWNER_TAG = "crossmesh:owner"
 
-# Where a manifest is silent the API answers with these; their presence is no drift.
-_DEFAULTS: tuple[tuple[tuple[str, ...], Any], ...] = ((("egressFilter",), {"type": "DROP_ALL"}),)
-
-
-class Change(msgspec.Struct, frozen=True, kw_only=True):
-    """One field that differs: dotted `field`, value found (`old`) and declared (`new`), None = absent."""
-
-    field: str
-    old: Any = None
-    new: Any = None
+Stage = Literal[
+    "mesh",
+    "virtualNode",
+    "virtualGateway",
+    "untie",
+    "virtualRouter",
+    "route",
+    "settle",
+    "virtualService",
+    "gatewayRoute",
+    "retireGatewayRoute",
+    "retireVirtualService",
+    "retireRoute",
+    "retireVirtualRouter",
+    "retireVirtualGateway",
+    "retireVirtualNode",
+    "retireMesh",
+]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+_RETIRE: dict[str, Stage] = {f"{stage[6].lower()}{stage[7:]}": stage for stage in STAGES if stage.startswith("retire")}
 
 
 class MeshAction(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +44,7 @@ class MeshAction(msgspec.Struct, frozen=True, kw_only=True):
 
     verb: Literal["create", "update", "delete"]
     target: MeshTarget
+    stage: Stage
     request: Request | None = None
     arn: str = ""
     adopt: bool = False
@@ -45,74 +60,165 @@ class MeshWithheld(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MeshPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """Actions in apply order."""
+    """Actions in apply order. `notes`: what a person should know about them."""
 
     actions: tuple[MeshAction, ...] = ()
     withheld: tuple[MeshWithheld, ...] = ()
+    notes: tuple[str, ...] = ()
     unavailable: str = ""
-
-
-def differences(declared: Any, found: Any, path: tuple[str, ...] = ()) -> tuple[Change, ...]:
-    """The fields in which `found` is not as `declared`. Empty and absent are the same, as in AWS's controller (pkg/equality)."""
-    if declared == found:
-        return ()
-    new, old = _plain(declared), _plain(found)
-    if isinstance(new, dict) and isinstance(old, dict):
-        fields: list[Change] = []
-        for key in sorted(new.keys() | old.keys()):
-            here = (*path, key)
-            if key not in new and ((here, old[key]) in _DEFAULTS or (key == "port" and path[-1:] == ("healthCheck",))):
-                continue
-            fields += differences(new.get(key), old.get(key), here)
-        return tuple(fields)
-    if isinstance(new, list) and isinstance(old, list) and len(new) == len(old):
-        return tuple(c for i, (a, b) in enumerate(zip(new, old, strict=True)) for c in differences(a, b, (*path, str(i))))
-    return () if new == old else (Change(field=".".join(path), old=old, new=new),)
-
-
-def _plain(value: Any) -> Any:
-    """Without what says nothing: None, empty lists, empty objects. Whole floats are the integers they equal."""
-    if isinstance(value, dict):
-        kept = {key: plain for key, item in value.items() if (plain := _plain(item)) is not None}
-        return kept or None
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value] or None
-    return value
 
 
 def plan(requests: Iterable[Request], view: MeshView, *, owner: str, adopt: bool = False, remove: bool = True) -> MeshPlan:
     """What brings the meshes in `view` to `requests`."""
     if view.unavailable:
         return MeshPlan(unavailable=view.unavailable)
-    declared = {target_of(request): request for request in requests}
-    found = {resource.target: resource for resource in view.resources}
-    build, retire, withheld = [], [], []
-    for target, request in declared.items():
-        resource = found.get(target)
-        if resource is None:
-            build.append(MeshAction(verb="create", target=target, request=request, reason="declared and not there"))
-            continue
-        changes = differences(request.input.get("spec", {}), resource.spec)
-        if not changes:
-            continue
-        ours = (resource.tags or {}).get(OWNER_TAG) == owner
-        if ours or (adopt and OWNER_TAG not in (resource.tags or {})):
-            reason = f"{len(changes)} field{'s differ' if len(changes) > 1 else ' differs'} from the manifest"
-            build.append(
-                MeshAction(verb="update", target=target, request=request, arn=resource.arn, adopt=not ours, changes=changes, reason=reason)
-            )
-        else:
-            holder = (resource.tags or {}).get(OWNER_TAG)
-            whose = f"it belongs to owner {holder!r}" if holder else "it carries no crossmesh:owner tag (`crossmesh adopt` takes it over)"
-            withheld.append(MeshWithheld(target=target, detail=f"differs from the manifest, but {whose}"))
-    for target, resource in found.items():
-        if target not in declared and (resource.tags or {}).get(OWNER_TAG) == owner and remove:
-            retire.append(MeshAction(verb="delete", target=target, arn=resource.arn, reason="ours, and no manifest declares it"))
-    build.sort(key=lambda action: (ORDER.index(action.target.kind), action.target))
-    retire.sort(key=lambda action: (-ORDER.index(action.target.kind), action.target))
-    return MeshPlan(actions=(*build, *retire), withheld=tuple(sorted(withheld, key=lambda w: w.target)))
+    return _Planner({target_of(request): request for request in requests}, view, owner, adopt=adopt, remove=remove).plan()
 
 
 def needs_tags(request: Request | None, resource: MeshResource) -> bool:
     """Whether the decision about a resource needs its tags: one that differs, or that nothing declares."""
     return request is None or bool(differences(request.input.get("spec", {}), resource.spec))
+
+
+class _Planner:
+    """One plan in the making."""
+
+    def __init__(self, declared: dict[MeshTarget, Request], view: MeshView, owner: str, *, adopt: bool, remove: bool) -> None:
+        self.declared, self.owner, self.adopt, self.remove = declared, owner, adopt, remove
+        self.found = {resource.target: resource for resource in view.resources}
+        self.actions: list[MeshAction] = []
+        self.withheld: dict[MeshTarget, str] = {}
+        self.children: dict[MeshTarget, list[MeshTarget]] = {}
+        for target in sorted(declared.keys() | self.found.keys()):
+            if (parent := parent_of(target)) is not None:
+                self.children.setdefault(parent, []).append(target)
+        self.changed = {
+            target: changes
+            for target, request in declared.items()
+            if target in self.found and (changes := differences(request.input.get("spec", {}), self.found[target].spec))
+        }
+
+    def plan(self) -> MeshPlan:
+        """All of it."""
+        for target in self.declared:
+            if target in self.changed and not self._writable(target):
+                self.withheld[target] = f"differs from the manifest, but {self._whose(target)}"
+        for target in self.declared:
+            if target.kind not in ("virtualRouter", "route"):
+                self._build(target)
+        for target in self.declared:
+            if target.kind == "virtualRouter":
+                self._router(target)
+        self._retire()
+        self.actions.sort(key=lambda action: (STAGES.index(action.stage), action.target))
+        withheld = tuple(MeshWithheld(target=target, detail=detail) for target, detail in sorted(self.withheld.items()))
+        return MeshPlan(actions=tuple(self.actions), withheld=withheld)
+
+    def _ours(self, target: MeshTarget) -> bool:
+        return (self.found[target].tags or {}).get(OWNER_TAG) == self.owner
+
+    def _writable(self, target: MeshTarget) -> bool:
+        """Whether a declared resource may be changed: it is not there, is ours, or is nobody's and `adopt` is on."""
+        return target not in self.found or self._ours(target) or (self.adopt and OWNER_TAG not in (self.found[target].tags or {}))
+
+    def _whose(self, target: MeshTarget) -> str:
+        holder = (self.found[target].tags or {}).get(OWNER_TAG)
+        return f"it belongs to owner {holder!r}" if holder else "it carries no crossmesh:owner tag (`crossmesh adopt` takes it over)"
+
+    def _build(self, target: MeshTarget, stage: Stage | None = None) -> None:
+        """Create what is missing, update what differs, unless it is withheld."""
+        if target in self.withheld or (target in self.found and target not in self.changed):
+            return
+        at: Stage = stage or target.kind  # type: ignore[assignment]
+        if target not in self.found:
+            self._create(target, at, "declared and not there")
+            return
+        count = len(self.changed[target])
+        self._update(target, at, self.declared[target], f"{count} field{'s differ' if count > 1 else ' differs'} from the manifest")
+
+    def _create(self, target: MeshTarget, stage: Stage, reason: str) -> None:
+        self.actions.append(MeshAction(verb="create", target=target, stage=stage, request=self.declared[target], reason=reason))
+
+    def _update(self, target: MeshTarget, stage: Stage, request: Request, reason: str) -> None:
+        changes = differences(request.input.get("spec", {}), self.found[target].spec)
+        arn, adopt = self.found[target].arn, not self._ours(target)
+        self.actions.append(
+            MeshAction(verb="update", target=target, stage=stage, request=request, arn=arn, adopt=adopt, changes=changes, reason=reason)
+        )
+
+    def _delete(self, target: MeshTarget, stage: Stage, reason: str) -> None:
+        self.actions.append(MeshAction(verb="delete", target=target, stage=stage, arn=self.found[target].arn, reason=reason))
+
+    def _router(self, router: MeshTarget) -> None:
+        """A router and its routes, in an order that App Mesh takes."""
+        steps = self._order(router)
+        for name in sorted(steps.out):
+            self._delete(_route(router, name), "untie", "ours, not declared, and in the way of its router's new listeners")
+        if steps.blocked:
+            named = ", ".join(steps.blocked)
+            self.withheld[router] = f"its listeners cannot change while routes that are not ours to change need the old ones: {named}"
+        if steps.bridge:
+            request = self.declared[router]
+            between = {**request.input, "spec": {**request.input["spec"], "listeners": list(steps.bridge)}}
+            self._update(
+                router, "virtualRouter", msgspec.structs.replace(request, input=between), "old and new listeners together, while routes move"
+            )
+            self._update(router, "settle", request, "the routes have moved: the declared listeners alone")
+        else:
+            self._build(router)
+        kept = _listeners(self.found[router].spec) if router in self.withheld else None
+        for target in self.children.get(router, ()):
+            if target not in self.declared:
+                continue
+            if kept is not None and not fits(kept, self._spec(target)):
+                self.withheld.setdefault(target, f"needs listeners that {router} does not have")
+            elif target.name in steps.anew:
+                self._delete(target, "untie", "fits only the old listeners, and what is declared only the new ones: made anew")
+                self._create(target, "route", "made anew for its router's new listeners")
+            else:
+                self._build(target, "untie" if target.name in steps.early else None)
+
+    def _order(self, router: MeshTarget) -> Order:
+        if router not in self.changed or router in self.withheld:
+            return Order()
+        turns = [
+            Turn(
+                name=target.name,
+                found=self.found[target].spec if target in self.found else None,
+                declared=self._spec(target) if target in self.declared else None,
+                ours=target not in self.withheld and (target in self.declared or self._removable(target)),
+            )
+            for target in self.children.get(router, ())
+        ]
+        return order(_listeners(self.found[router].spec), _listeners(self._spec(router)), turns)
+
+    def _spec(self, target: MeshTarget) -> dict[str, Any]:
+        found: dict[str, Any] = self.declared[target].input.get("spec", {})
+        return found
+
+    def _removable(self, target: MeshTarget) -> bool:
+        return self.remove and self._ours(target)
+
+    def _retire(self) -> None:
+        """What is ours and no longer declared, users before what they use; what something that stays needs, stays and is told."""
+        gone = {action.target for action in self.actions if action.verb == "delete"}
+        needed: dict[MeshTarget, MeshTarget] = {}
+        for target in self.declared:
+            spec = self.found[target].spec if target in self.withheld else self._spec(target)
+            needed |= dict.fromkeys(uses(target, spec), target)
+        for target in sorted(self.found.keys() - self.declared.keys() - gone, key=lambda t: (-ORDER.index(t.kind), t)):
+            user = needed.get(target)
+            if self._removable(target) and user is None:
+                self._delete(target, _RETIRE[target.kind], "ours, and no manifest declares it")
+                continue
+            if self._removable(target):
+                self.withheld[target] = f"ours, and no manifest declares it, but {user} still uses it"
+            needed |= dict.fromkeys(uses(target, self.found[target].spec), target)
+
+
+def _route(router: MeshTarget, name: str) -> MeshTarget:
+    return MeshTarget(mesh=router.mesh, kind="route", parent=router.name, name=name)
+
+
+def _listeners(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(spec.get("listeners") or ())

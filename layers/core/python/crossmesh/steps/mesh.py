@@ -1,27 +1,32 @@
 """See the mesh: every declared resource described once, undeclared ones listed with their tags. Shared by runs and looks."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
-from crossmesh.core.mesh_plan import MeshPlan, needs_tags, plan
+from crossmesh import codec
+from crossmesh.core.mesh_plan import OWNER_TAG, MeshPlan, needs_tags, plan
 from crossmesh.core.mesh_view import PARENT, MeshResource, MeshTarget, MeshView, target_of
 from crossmesh.core.render import requests
 from crossmesh.core.topology import Request
 from crossmesh.errors import CrossmeshError
-from crossmesh.ports import Clock, MeshApi
+from crossmesh.ports import Clock, MeshApi, State
 from crossmesh.steps.calls import Step, call, to, together
 from crossmesh.steps.context import Context
 
+MESHES = "meshes"  # names of the meshes that this deployment wrote into: when the last document of one goes, the mesh goes, too
+
 
 def observe(context: Context) -> Step[MeshView]:
-    """The meshes that the manifests declare. An API that cannot be read is a view that says so, never an error."""
+    """The meshes that the manifests declare, and those they declared before. An API that cannot be read is a view that says so, never an error."""
     begun = yield from call(Clock.now)
     if context.settings.mesh.backend == "none":
         return MeshView(begun=begun, unavailable="")
     declared = {target_of(request): request for request in requests(context.topology)}
+    left = (yield from remembered()) - {target.mesh for target in declared}
     try:
-        resources = yield from _resources(declared)
+        resources = yield from _resources(declared, [MeshTarget(mesh=mesh, kind="mesh", name=mesh) for mesh in sorted(left)], context)
     except CrossmeshError as error:
         return MeshView(begun=begun, unavailable=str(error))
     return MeshView(begun=begun, resources=tuple(sorted(resources, key=lambda r: r.target)))
@@ -35,15 +40,44 @@ def decide(context: Context, view: MeshView) -> MeshPlan:
     return plan(requests(context.topology), view, owner=settings.owner, adopt=settings.mesh.adopt, remove=settings.policy.removals == "sync")
 
 
-def _resources(declared: dict[MeshTarget, Request]) -> Step[list[MeshResource]]:
-    answers = yield from together([to(MeshApi.describe, target) for target in declared])
+def remembered() -> Step[set[str]]:
+    """Names of the meshes that this deployment wrote into."""
+    data = yield from call(State.read, MESHES)
+    return set(codec.decode(data, tuple[str, ...])) if data else set()
+
+
+def remember(context: Context, view: MeshView) -> Step[None]:
+    """Before anything is written: which meshes are concerned. One that is gone and not declared is forgotten."""
+    there = {resource.target.mesh for resource in view.resources}
+    before = yield from remembered()
+    after = {mesh.aws_name for mesh in context.topology.meshes} | (before & there)
+    if after != before:
+        yield from call(State.write, MESHES, codec.encode(tuple(sorted(after))))
+
+
+def _resources(declared: dict[MeshTarget, Request], left: list[MeshTarget], context: Context) -> Step[list[MeshResource]]:
+    answers = yield from together([to(MeshApi.describe, target) for target in (*declared, *left)])
     found: list[MeshResource] = [answer for answer in _sound(answers) if answer is not None]
-    listed = yield from _listed({target.mesh for target in declared})
+    listed = yield from _listed({resource.target.mesh for resource in found})
     found += [resource for resource in listed if resource.target not in declared]
     asked = [resource for resource in found if needs_tags(declared.get(resource.target), resource)]
     tags = yield from together([to(MeshApi.tags, resource.arn) for resource in asked])
     tagged = {resource.target: answer for resource, answer in zip(asked, _sound(tags), strict=True)}
-    return [msgspec.structs.replace(resource, tags=tagged.get(resource.target)) for resource in found]
+    specs = yield from _specs(declared, asked, tagged, context.settings.owner)
+    return [msgspec.structs.replace(r, tags=tagged.get(r.target), spec=specs.get(r.target, r.spec)) for r in found]
+
+
+def _specs(
+    declared: dict[MeshTarget, Request], asked: Iterable[MeshResource], tags: dict[MeshTarget, dict[str, str]], owner: str
+) -> Step[dict[MeshTarget, dict[str, Any]]]:
+    """Specs of undeclared resources, where it matters what they use: when one of ours is to go, or a router is to change."""
+    undeclared = [resource.target for resource in asked if resource.target not in declared]
+    going = any(tags[target].get(OWNER_TAG) == owner for target in undeclared)
+    changing = any(resource.target.kind == "virtualRouter" for resource in asked if resource.target in declared)
+    if not (going or changing):
+        return {}
+    answers = yield from together([to(MeshApi.describe, target) for target in undeclared])
+    return {answer.target: answer.spec for answer in _sound(answers) if answer is not None}
 
 
 def _listed(meshes: set[str]) -> Step[list[MeshResource]]:

@@ -9,8 +9,9 @@ from itertools import groupby
 import msgspec
 
 from crossmesh import codec
-from crossmesh.core.mesh_plan import OWNER_TAG, MeshAction, MeshPlan, differences
-from crossmesh.errors import Conflict, CrossmeshError, NotFound, ServiceGone
+from crossmesh.core.mesh_diff import differences
+from crossmesh.core.mesh_plan import OWNER_TAG, MeshAction, MeshPlan
+from crossmesh.errors import Conflict, CrossmeshError, NotFound, ServiceGone, TransientError
 from crossmesh.ports import Clock, MeshApi
 from crossmesh.steps import lease, mesh, store
 from crossmesh.steps.calls import Step, call, to, together
@@ -18,6 +19,8 @@ from crossmesh.steps.context import Context, Run
 
 BUDGET = 35.0  # seconds of writes a call
 _AT_ONCE = 4
+_TRIES = 4
+_PAUSE = 0.5  # seconds before a write that was throttled or met a server error is asked again, doubled each time
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,6 +61,8 @@ def run(request: Request, context: Context) -> Step[Response]:
     plan = mesh.decide(context, view)
     yield from store.save(store.key(request.run.id, f"mesh/{request.part}/view"), view)
     yield from store.save(where, plan)
+    if plan.actions:
+        yield from mesh.remember(context, view)
     outcomes, gone = yield from _apply(request.run, context, plan)
     yield from store.save(store.key(request.run.id, f"mesh/{request.part}/outcomes"), tuple(outcomes))
     applied = sum(1 for outcome in outcomes if outcome.result == "applied")
@@ -76,17 +81,16 @@ def run(request: Request, context: Context) -> Step[Response]:
 
 
 def _apply(run: Run, context: Context, plan: MeshPlan) -> Step[tuple[list[MeshOutcome], str]]:
-    """Kind by kind in the plan's order, a few at once; why the API went away meanwhile ("" = it did not)."""
+    """Stage by stage in the plan's order, a few at once; why the API went away meanwhile ("" = it did not)."""
     outcomes: list[MeshOutcome] = []
     started = yield from call(Clock.now)
-    for _, group in groupby(enumerate(plan.actions), key=lambda item: (item[1].verb == "delete", item[1].target.kind, item[1].target.parent)):
+    for _, group in groupby(enumerate(plan.actions), key=lambda item: item[1].stage):
         waiting = list(group)
         while waiting:
             batch, waiting = waiting[:_AT_ONCE], waiting[_AT_ONCE:]
             now = yield from call(Clock.now)
             if now - started > BUDGET:
                 return outcomes, ""
-            yield from lease.check(run)
             answers = yield from _write(run, context, [action for _, action in batch])
             for (index, action), answer in zip(batch, answers, strict=True):
                 if isinstance(answer, ServiceGone):
@@ -96,6 +100,23 @@ def _apply(run: Run, context: Context, plan: MeshPlan) -> Step[tuple[list[MeshOu
 
 
 def _write(run: Run, context: Context, actions: Sequence[MeshAction]) -> Step[list[object]]:
+    """Do a few actions side by side, again those that were throttled or met a server error: by its token it is one intent, whether it had effect or not."""
+    answers: list[object] = [None] * len(actions)
+    waiting = list(range(len(actions)))
+    for attempt in range(_TRIES):
+        if attempt:
+            yield from call(Clock.sleep, _PAUSE * 2 ** (attempt - 1))
+        yield from lease.check(run)
+        asked = yield from _asked(run, context, [actions[place] for place in waiting])
+        for place, answer in zip(waiting, asked, strict=True):
+            answers[place] = answer
+        waiting = [place for place in waiting if isinstance(answers[place], TransientError)]
+        if not waiting:
+            break
+    return answers
+
+
+def _asked(run: Run, context: Context, actions: Sequence[MeshAction]) -> Step[list[object]]:
     tags = {OWNER_TAG: context.settings.owner}
     adopted = yield from together([to(MeshApi.tag, action.arn, tags) for action in actions if action.adopt])
     for answer in adopted:
@@ -103,7 +124,7 @@ def _write(run: Run, context: Context, actions: Sequence[MeshAction]) -> Step[li
             return [answer] * len(actions)
     calls = []
     for action in actions:
-        token = codec.digest(codec.encode([run.id, run.epoch, action.verb, action.target, action.request]))[:36]
+        token = codec.digest(codec.encode([run.id, run.epoch, action.verb, action.stage, action.target, action.request]))[:36]
         if action.verb == "delete" or action.request is None:
             calls.append(to(MeshApi.delete, action.target))
         elif action.verb == "create":

@@ -1,0 +1,90 @@
+"""The real App Mesh adapter over the world's model of App Mesh, in this process: what App Mesh refuses, a step's test sees refused."""
+
+import random
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from botocore.exceptions import ClientError
+from crossmesh.adapters.app_mesh import AppMesh
+from crossmesh.core.mesh_view import MeshTarget
+
+from world.aws.models.app_mesh import OPERATIONS
+from world.aws.models.app_mesh import AppMesh as Model
+from world.aws.models.errors import AwsError
+
+Document = dict[str, Any]
+ACCOUNT = "123456789012"
+WRITES = ("Create", "Update", "Delete", "Tag")
+_BY_METHOD = {re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(): name for name in OPERATIONS}
+
+
+class Client:
+    """As much of boto3's client as the adapter uses.
+
+    `calls` counts by operation; `spoil` may name an error code for an operation before (False) or after (True) it has its effect.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.calls: dict[str, int] = {}
+        self.spoil: Callable[[str, bool], str | None] = lambda operation, done: None
+
+    def __getattr__(self, method: str) -> Callable[..., Document]:
+        if method not in _BY_METHOD:
+            raise AttributeError(method)
+        return lambda **request: self.call(_BY_METHOD[method], request)
+
+    def call(self, operation: str, request: Document) -> Document:
+        self.calls[operation] = self.calls.get(operation, 0) + 1
+        self._spoiled(operation, done=False)
+        try:
+            answer = self.model.call(operation, request)
+        except AwsError as error:
+            raise ClientError({"Error": {"Code": error.code, "Message": error.message}}, operation) from error
+        self._spoiled(operation, done=True)
+        return answer
+
+    def _spoiled(self, operation: str, *, done: bool) -> None:
+        if code := self.spoil(operation, done):
+            raise ClientError({"Error": {"Code": code, "Message": "spoiled by the test"}}, operation)
+
+    def get_paginator(self, method: str) -> "Client._Pages":
+        return Client._Pages(self, _BY_METHOD[method])
+
+    class _Pages:
+        def __init__(self, client: "Client", operation: str) -> None:
+            self.client, self.operation = client, operation
+
+        def paginate(self, **request: Any) -> Iterator[Document]:
+            token: str | None = None
+            while True:
+                page = self.client.call(self.operation, {**request, **({"nextToken": token} if token else {})})
+                yield page
+                token = page.get("nextToken")
+                if not token:
+                    return
+
+
+class ModelMesh(AppMesh):
+    """`ports.MeshApi` on the model."""
+
+    def __init__(self, clock: Callable[[], float] = lambda: 1.0) -> None:
+        self.model = Model(clock, random.Random(7), account=ACCOUNT)
+        self.client = self._read = self._write = Client(self.model)
+
+    def specs(self) -> dict[MeshTarget, Document]:
+        """Everything that stands."""
+        return {target_at(key): resource.spec for key, resource in self.model._resources.items()}
+
+    def writes(self) -> int:
+        """Writing calls so far."""
+        return sum(count for operation, count in self.client.calls.items() if operation.startswith(WRITES))
+
+
+def target_at(key: tuple[str, ...]) -> MeshTarget:
+    """The target that a key of the model names."""
+    kind, mesh, *inner = key
+    if kind == "mesh":
+        return MeshTarget(mesh=mesh, kind=kind, name=mesh)
+    return MeshTarget(mesh=mesh, kind=kind, parent=inner[0] if len(inner) == 2 else "", name=inner[-1])
