@@ -14,6 +14,7 @@ from aiohttp import web
 
 from world.aws.clients import client
 from world.dataplane import xds
+from world.dataplane.xds_routes import kind_of, target_cluster
 
 EVERY_S = 0.4
 _log = logging.getLogger("management")
@@ -61,23 +62,21 @@ class Management:
                 services[service] = self._routes(mesh, service)
             except self._mesh.exceptions.NotFoundException:
                 continue
-        names = {
-            t["virtualNode"]
-            for routes in services.values()
-            for r in routes
-            for t in next(v for k, v in r["spec"].items() if k.endswith("Route"))["action"]["weightedTargets"]
-        }
+        targets = [t for routes in services.values() for route in routes for t in route["spec"][kind_of(route)]["action"]["weightedTargets"]]
         nodes = {}
-        for target in sorted(names):
+        for target in sorted({target["virtualNode"] for target in targets}):
             try:
                 nodes[target] = self._mesh.describe_virtual_node(meshName=mesh, virtualNodeName=target)["virtualNode"]["spec"]
             except self._mesh.exceptions.NotFoundException:
                 continue
+        ports = {target_cluster(t): (t["virtualNode"], t["port"]) for t in targets if t.get("port")}
+        places = [xds.endpoints(name, self._instances(spec)) for name, spec in nodes.items()]
+        places += [xds.endpoints(name, self._instances(nodes[at]), port) for name, (at, port) in sorted(ports.items()) if at in nodes]
         return {
-            xds.LISTENER: xds.listeners(node, ip, self.access_log(proxy)),
-            xds.CLUSTER: xds.clusters(nodes, ip),
+            xds.LISTENER: xds.listeners(node, ip, self.access_log(proxy), services),
+            xds.CLUSTER: xds.clusters(node, nodes, ip, ports),
             xds.ROUTE: [xds.egress(services)],
-            xds.ENDPOINTS: [xds.endpoints(target, self._instances(spec)) for target, spec in nodes.items()],
+            xds.ENDPOINTS: places,
         }
 
     def _routes(self, mesh: str, service: str) -> list[dict[str, Any]]:
@@ -86,13 +85,20 @@ class Management:
         )
         if "virtualNode" in provider:
             target = {"virtualNode": provider["virtualNode"]["virtualNodeName"], "weight": 1}
-            return [{"routeName": service, "spec": {"httpRoute": {"match": {"prefix": "/"}, "action": {"weightedTargets": [target]}}}}]
+            return [{"routeName": service, "spec": self._all_to(mesh, target)}]
         if "virtualRouter" not in provider:
             return []
         router = provider["virtualRouter"]["virtualRouterName"]
         pages = self._mesh.get_paginator("list_routes").paginate(meshName=mesh, virtualRouterName=router)
         names = [route["routeName"] for page in pages for route in page["routes"]]
         return [self._mesh.describe_route(meshName=mesh, virtualRouterName=router, routeName=name)["route"] for name in names]
+
+    def _all_to(self, mesh: str, target: dict[str, Any]) -> dict[str, Any]:
+        """A virtual node as the provider itself: everything goes to it, in its own protocol."""
+        spec = self._mesh.describe_virtual_node(meshName=mesh, virtualNodeName=target["virtualNode"])["virtualNode"]["spec"]
+        protocol = next((listener["portMapping"]["protocol"] for listener in spec.get("listeners", ())), "http")
+        match = {} if protocol in ("tcp", "grpc") else {"match": {"prefix": "/"}}
+        return {f"{protocol}Route": {**match, "action": {"weightedTargets": [target]}}}
 
     def _instances(self, spec: dict[str, Any]) -> list[dict[str, Any]]:
         """Instances that match all of the node's attributes; asked anew only when the service's revision moved."""

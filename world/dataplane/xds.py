@@ -1,27 +1,21 @@
 """App Mesh resources → Envoy's listeners, routes, clusters and endpoints. Pure.
 
-Beside what is declared it adds App Mesh's documented defaults: two retries on connection failures and 503, 15 seconds a request.
+Beside what is declared it adds App Mesh's documented defaults: two retries on connection failures and 503, 15 seconds a request, no circuit breakers.
+A listener's timeouts, connection pools and its own health checks act in the Envoy beside the program; outlier detection and the health checks that
+clients make act in the Envoys that call it.
 """
 
-from typing import Any
+from world.dataplane.xds_routes import ROUTE, egress, kind_of, seconds, target_cluster
+from world.dataplane.xds_routes import Spec as Spec
 
-Spec = dict[str, Any]
+__all__ = ["CLUSTER", "ENDPOINTS", "LISTENER", "ROUTE", "bootstrap", "clusters", "egress", "endpoints", "listeners"]
+
 _TYPE = "type.googleapis.com/envoy."
-LISTENER, ROUTE = f"{_TYPE}config.listener.v3.Listener", f"{_TYPE}config.route.v3.RouteConfiguration"
+LISTENER = f"{_TYPE}config.listener.v3.Listener"
 CLUSTER, ENDPOINTS = f"{_TYPE}config.cluster.v3.Cluster", f"{_TYPE}config.endpoint.v3.ClusterLoadAssignment"
 EGRESS_PORT, APP_PORT = 15001, 18080
-_EVENTS = {
-    "server-error": "5xx",
-    "gateway-error": "gateway-error",
-    "client-error": "retriable-4xx",
-    "stream-error": "reset",
-    "connection-error": "connect-failure",
-    "cancelled": "cancelled",
-    "deadline-exceeded": "deadline-exceeded",
-    "internal": "internal",
-    "resource-exhausted": "resource-exhausted",
-    "unavailable": "unavailable",
-}
+EGRESS_TCP = 15101  # and on: one port a backend with TCP routes, in the order of names, where iptables would tell them apart by address
+_UNLIMITED = 4_294_967_295
 
 
 def _rest(refresh: str = "0.4s") -> Spec:
@@ -46,13 +40,15 @@ def bootstrap(node: str, ip: str, xds_port: int) -> Spec:
     }
 
 
-def _http(prefix: str, routes: Spec, access_log: str = "") -> Spec:
+def _http(prefix: str, routes: Spec, access_log: str = "", idle: str | None = None) -> Spec:
     manager: Spec = {
         "@type": f"{_TYPE}extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": prefix,
         **routes,
         "http_filters": [{"name": "router", "typed_config": {"@type": f"{_TYPE}extensions.filters.http.router.v3.Router"}}],
     }
+    if idle:
+        manager["common_http_protocol_options"] = {"idle_timeout": idle}
     if access_log:
         line = {
             "trace": "%REQ(X-AMZN-TRACE-ID)%",
@@ -84,157 +80,156 @@ def _requests_log(path: str) -> Spec:
     return {"name": "requests", "filter": unsampled, "typed_config": log}
 
 
+def _tcp(prefix: str, to: Spec, idle: str | None) -> Spec:
+    proxy: Spec = {"@type": f"{_TYPE}extensions.filters.network.tcp_proxy.v3.TcpProxy", "stat_prefix": prefix, **to}
+    if idle:
+        proxy["idle_timeout"] = idle
+    return {"filters": [{"name": "tcp", "typed_config": proxy}]}
+
+
 def _listener(name: str, ip: str, port: int, chain: Spec) -> Spec:
     address = {"socket_address": {"address": ip, "port_value": port}}
     return {"@type": LISTENER, "name": name, "address": address, "filter_chains": [chain]}
 
 
-def listeners(node: Spec, ip: str, access_log: str) -> list[Spec]:
-    """Ingress for each declared port to the program behind, egress to the backends."""
-    found = []
-    for listener in node.get("listeners", ()):
-        port = listener["portMapping"]["port"]
-        host = {"name": "app", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "app", "timeout": "15s"}}]}
-        found.append(_listener(f"ingress-{port}", ip, port, _http("ingress", {"route_config": {"name": "ingress", "virtual_hosts": [host]}})))
+def listeners(node: Spec, ip: str, access_log: str, services: dict[str, list[Spec]] | None = None) -> list[Spec]:
+    """Ingress for each declared port to the program behind, egress to the backends: one listener for HTTP, one for each backend with TCP routes."""
+    found = [_ingress(listener, ip) for listener in node.get("listeners", ())]
     rds = {"rds": {"route_config_name": "egress", "config_source": _rest()}}
     found.append(_listener("egress", ip, EGRESS_PORT, _http("egress", rds, access_log)))
+    for index, (name, route) in enumerate(_tcp_backends(services or {})):
+        spec = route["spec"]["tcpRoute"]
+        weighted = [
+            {"name": target_cluster(target), "weight": target["weight"]} for target in spec["action"]["weightedTargets"] if target.get("weight")
+        ]
+        if weighted:
+            idle = seconds((spec.get("timeout") or {}).get("idle"))
+            chain = _tcp(f"egress-{name}", {"weighted_clusters": {"clusters": weighted}}, idle)
+            found.append(_listener(f"egress-{name}", ip, EGRESS_TCP + index, chain))
     return found
 
 
-def clusters(nodes: dict[str, Spec], ip: str) -> list[Spec]:
-    """The program itself, and one cluster a virtual node that routes may reach."""
+def _tcp_backends(services: dict[str, list[Spec]]) -> list[tuple[str, Spec]]:
+    """(service, its first TCP route), by name."""
+    firsts = {name: next((route for route in routes if kind_of(route) == "tcpRoute"), None) for name, routes in services.items()}
+    return [(name, route) for name, route in sorted(firsts.items()) if route is not None]
+
+
+def _ingress(listener: Spec, ip: str) -> Spec:
+    port, protocol = listener["portMapping"]["port"], listener["portMapping"]["protocol"]
+    timeouts = (listener.get("timeout") or {}).get(protocol) or {}
+    idle = seconds(timeouts.get("idle"))
+    if protocol == "tcp":
+        return _listener(f"ingress-{port}", ip, port, _tcp(f"ingress-{port}", {"cluster": f"app-{port}"}, idle))
+    action = {"cluster": f"app-{port}", "timeout": seconds(timeouts.get("perRequest")) or "15s"}
+    host = {"name": "app", "domains": ["*"], "routes": [{"match": {"prefix": "/"}, "route": action}]}
+    chain = _http("ingress", {"route_config": {"name": "ingress", "virtual_hosts": [host]}}, idle=idle)
+    return _listener(f"ingress-{port}", ip, port, chain)
+
+
+def clusters(own: Spec, nodes: dict[str, Spec], ip: str, ports: dict[str, tuple[str, int]] | None = None) -> list[Spec]:
+    """The program itself behind each of its listeners, and one cluster a virtual node that routes may reach.
+
+    `ports`: clusters of nodes at one of several ports, cluster's name → (virtual node, port).
+    """
+    found = [_app(listener, ip) for listener in own.get("listeners", ())]
+    wanted = {name: (name, 0) for name in nodes} | (ports or {})
+    return found + [_node(cluster, nodes[name], port, ip) for cluster, (name, port) in sorted(wanted.items()) if name in nodes]
+
+
+def _app(listener: Spec, ip: str) -> Spec:
+    port, protocol = listener["portMapping"]["port"], listener["portMapping"]["protocol"]
     local = {"endpoint": {"address": {"socket_address": {"address": ip, "port_value": APP_PORT}}}}
-    app = {
+    name = f"app-{port}"
+    cluster: Spec = {
         "@type": CLUSTER,
-        "name": "app",
+        "name": name,
         "type": "STATIC",
         "connect_timeout": "1s",
-        "load_assignment": {"cluster_name": "app", "endpoints": [{"lb_endpoints": [local]}]},
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [local]}]},
+        "circuit_breakers": {"thresholds": [_pool((listener.get("connectionPool") or {}).get(protocol) or {})]},
     }
-    found: list[Spec] = [app]
-    for name, spec in sorted(nodes.items()):
-        cluster: Spec = {
-            "@type": CLUSTER,
-            "name": name,
-            "type": "EDS",
-            "connect_timeout": "1s",
-            "eds_cluster_config": {"eds_config": _rest()},
-            "upstream_bind_config": {"source_address": {"address": ip, "port_value": 0}},
+    return {**cluster, **_speaks(protocol)}
+
+
+def _pool(pool: Spec) -> Spec:
+    """A listener's connection pool; what it does not say is unlimited, as App Mesh's Envoys are without one."""
+    return {
+        "max_connections": pool.get("maxConnections", _UNLIMITED),
+        "max_pending_requests": pool.get("maxPendingRequests", _UNLIMITED),
+        "max_requests": pool.get("maxRequests", _UNLIMITED),
+        "max_retries": _UNLIMITED,
+    }
+
+
+def _node(name: str, spec: Spec, port: int, ip: str) -> Spec:
+    declared = spec.get("listeners") or ()
+    listener = next((x for x in declared if not port or x["portMapping"]["port"] == port), {})
+    cluster: Spec = {
+        "@type": CLUSTER,
+        "name": name,
+        "connect_timeout": "1s",
+        "upstream_bind_config": {"source_address": {"address": ip, "port_value": 0}},
+        "circuit_breakers": {"thresholds": [_pool({})]},
+        **_discovery(name, spec, listener),
+        **_speaks((listener.get("portMapping") or {}).get("protocol", "http")),
+    }
+    if outlier := listener.get("outlierDetection"):
+        cluster["outlier_detection"] = {
+            "consecutive_5xx": outlier["maxServerErrors"],
+            "interval": seconds(outlier["interval"]) or "0.001s",
+            "base_ejection_time": seconds(outlier["baseEjectionDuration"]),
+            "max_ejection_percent": outlier["maxEjectionPercent"],
+            "enforcing_success_rate": 0,
         }
-        outlier = next((x["outlierDetection"] for x in spec.get("listeners", ()) if x.get("outlierDetection")), None)
-        if outlier:
-            cluster["outlier_detection"] = {
-                "consecutive_5xx": outlier["maxServerErrors"],
-                "interval": _duration(outlier["interval"]),
-                "base_ejection_time": _duration(outlier["baseEjectionDuration"]),
-                "max_ejection_percent": outlier["maxEjectionPercent"],
-            }
-        found.append(cluster)
+    if check := listener.get("healthCheck"):
+        cluster["health_checks"] = [_health(check)]
+        cluster["common_lb_config"] = {"healthy_panic_threshold": {"value": 0}}
+    return cluster
+
+
+def _discovery(name: str, spec: Spec, listener: Spec) -> Spec:
+    """Endpoints from Cloud Map, or a DNS name: all its addresses (ENDPOINTS), else as one load balancer's."""
+    dns = (spec.get("serviceDiscovery") or {}).get("dns")
+    if not dns:
+        return {"type": "EDS", "eds_cluster_config": {"eds_config": _rest()}}
+    port = (listener.get("portMapping") or {}).get("port", 80)
+    place = {"endpoint": {"address": {"socket_address": {"address": dns["hostname"], "port_value": port}}}}
+    kind = "STRICT_DNS" if dns.get("responseType") == "ENDPOINTS" else "LOGICAL_DNS"
+    return {"type": kind, "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [place]}]}}
+
+
+def _speaks(protocol: str) -> Spec:
+    if protocol not in ("http2", "grpc"):
+        return {}
+    options = {"@type": f"{_TYPE}extensions.upstreams.http.v3.HttpProtocolOptions", "explicit_http_config": {"http2_protocol_options": {}}}
+    return {"typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options}}
+
+
+def _health(check: Spec) -> Spec:
+    found: Spec = {
+        "timeout": f"{check['timeoutMillis'] / 1000:g}s",
+        "interval": f"{check['intervalMillis'] / 1000:g}s",
+        "healthy_threshold": check["healthyThreshold"],
+        "unhealthy_threshold": check["unhealthyThreshold"],
+    }
+    match check["protocol"]:
+        case "grpc":
+            found["grpc_health_check"] = {}
+        case "tcp":
+            found["tcp_health_check"] = {}
+        case protocol:
+            codec = {"codec_client_type": "HTTP2"} if protocol == "http2" else {}
+            found["http_health_check"] = {"path": check.get("path") or "/", **codec}
     return found
 
 
-def endpoints(name: str, instances: list[Spec]) -> Spec:
-    """Where a virtual node's pods are."""
+def endpoints(name: str, instances: list[Spec], port: int = 0) -> Spec:
+    """Where a virtual node's pods are; `port`: at another one than they are registered with."""
     places = []
     for instance in sorted(instances, key=lambda i: i["InstanceId"]):
         attributes = instance["Attributes"]
-        address, port = attributes.get("AWS_INSTANCE_IPV4"), attributes.get("AWS_INSTANCE_PORT")
-        if address and port:
-            places.append({"endpoint": {"address": {"socket_address": {"address": address, "port_value": int(port)}}}})
+        address, registered = attributes.get("AWS_INSTANCE_IPV4") or attributes.get("AWS_INSTANCE_IPV6"), attributes.get("AWS_INSTANCE_PORT")
+        if address and (port or registered):
+            places.append({"endpoint": {"address": {"socket_address": {"address": address, "port_value": port or int(registered)}}}})
     return {"@type": ENDPOINTS, "cluster_name": name, "endpoints": [{"lb_endpoints": places}] if places else []}
-
-
-def egress(services: dict[str, list[Spec]], *, defaults: bool = True) -> Spec:
-    """Routes of every backend by its name; other names are refused (egress filter DROP_ALL). `services`: name -> its router's routes, or its node's."""
-    hosts = [
-        {
-            "name": name,
-            "domains": [name, f"{name}:*"],
-            "routes": [r for route in sorted(routes, key=_precedence) for r in _route(route, defaults=defaults)],
-        }
-        for name, routes in sorted(services.items())
-    ]
-    return {"@type": ROUTE, "name": "egress", "virtual_hosts": hosts}
-
-
-def _kind(route: Spec) -> str:
-    return next((kind for kind in ("httpRoute", "http2Route", "grpcRoute", "tcpRoute") if kind in route["spec"]), "httpRoute")
-
-
-def _precedence(route: Spec) -> tuple[bool, int, int, str]:
-    """Priority 0 first, none last; then the longer prefix."""
-    spec = route["spec"]
-    match = spec[_kind(route)].get("match") or {}
-    priority = spec.get("priority")
-    return priority is None, priority or 0, -len(match.get("prefix") or (match.get("path") or {}).get("exact") or ""), route["routeName"]
-
-
-def _route(route: Spec, *, defaults: bool) -> list[Spec]:
-    kind = _kind(route)
-    spec = route["spec"][kind]
-    if kind == "tcpRoute":
-        spec = {**spec, "match": {"prefix": "/"}}
-    targets = [t for t in spec["action"]["weightedTargets"] if t.get("weight", 0) > 0]
-    match = _match(spec.get("match") or {}, grpc=kind == "grpcRoute")
-    if not targets:
-        return [{"match": match, "direct_response": {"status": 503, "body": {"inline_string": "no target has a weight"}}}]
-    action: Spec = {
-        "weighted_clusters": {"clusters": [{"name": t["virtualNode"], "weight": t["weight"]} for t in targets]},
-        "timeout": _duration((spec.get("timeout") or {}).get("perRequest")) or ("15s" if defaults else "0s"),
-    }
-    retry = spec.get("retryPolicy")
-    if retry:
-        events = [*retry.get("httpRetryEvents", ()), *retry.get("tcpRetryEvents", ()), *retry.get("grpcRetryEvents", ())]
-        on = ",".join(sorted({_EVENTS[event] for event in events}))
-        action["retry_policy"] = {
-            "retry_on": on,
-            "num_retries": retry["maxRetries"],
-            "per_try_timeout": _duration(retry.get("perRetryTimeout")),
-        }
-    elif defaults:
-        on = "connect-failure,refused-stream,reset,unavailable,retriable-status-codes"
-        action["retry_policy"] = {"retry_on": on, "num_retries": 2, "retriable_status_codes": [503]}
-    return [{"name": route["routeName"], "match": match, "route": action}]
-
-
-def _match(match: Spec, *, grpc: bool) -> Spec:
-    headers = [_header(header) for header in match.get("headers", ())]
-    found: Spec = {}
-    if grpc:
-        service, method = match.get("serviceName"), match.get("methodName")
-        headers = [_header(metadata) for metadata in match.get("metadata", ())]
-        found = {"path": f"/{service}/{method}"} if service and method else {"prefix": f"/{service}/" if service else "/"}
-    elif path := match.get("path"):
-        found = {"path": path["exact"]} if "exact" in path else {"safe_regex": {"regex": path["regex"]}}
-    else:
-        found = {"prefix": match.get("prefix", "/")}
-    if match.get("method"):
-        headers.append({"name": ":method", "string_match": {"exact": match["method"]}})
-    if match.get("scheme"):
-        headers.append({"name": ":scheme", "string_match": {"exact": match["scheme"]}})
-    if headers:
-        found["headers"] = headers
-    queries = [
-        {"name": q["name"], "string_match": {"exact": q["match"]["exact"]}} if q.get("match") else {"name": q["name"], "present_match": True}
-        for q in match.get("queryParameters", ())
-    ]
-    return {**found, "query_parameters": queries} if queries else found
-
-
-def _header(header: Spec) -> Spec:
-    found: Spec = {"name": header["name"], "invert_match": bool(header.get("invert"))}
-    match = header.get("match")
-    if not match:
-        return {**found, "present_match": True}
-    if "range" in match:
-        return {**found, "range_match": {"start": match["range"]["start"], "end": match["range"]["end"]}}
-    if "regex" in match:
-        return {**found, "string_match": {"safe_regex": {"regex": match["regex"]}}}
-    kind = next(kind for kind in ("exact", "prefix", "suffix") if kind in match)
-    return {**found, "string_match": {kind: match[kind]}}
-
-
-def _duration(value: Spec | None) -> str | None:
-    if not value:
-        return None
-    return f"{value['value'] / (1000 if value['unit'] == 'ms' else 1):g}s"

@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from crossmesh.cli import canaries, operate, plan, render, runs, status, trace, validate
+    from crossmesh.cli import canaries, operate, plan, render, runs, shift, status, trace, validate
 
     parser = argparse.ArgumentParser(
         prog="crossmesh", description="Keeps AWS Cloud Map and App Mesh equal to what several EKS clusters really run."
@@ -79,6 +79,19 @@ def _parser() -> argparse.ArgumentParser:
         verb = verbs.add_parser(name, parents=[common, deployed], help=text)
         verb.add_argument("run_id", nargs="?", default="", metavar="RUN", help="default: the last one")
         verb.set_defaults(run=what)
+    verb = verbs.add_parser(
+        "shift", parents=[common, deployed, asked], help="change a route's weights for a while, step by step; a red canary reverts it"
+    )
+    verb.add_argument("service", metavar="SERVICE", help="the virtual service, as namespace/name or its bare name")
+    verb.add_argument("--route", default="", metavar="R", help="its router's route (default: the only one)")
+    wanted = verb.add_mutually_exclusive_group(required=True)
+    wanted.add_argument("--to", default="", metavar="NODE=W,…", help="weights to go to, together at most 100; targets not named get 0")
+    wanted.add_argument("--end", action="store_true", help="back to the declared weights")
+    verb.add_argument(
+        "--step", type=int, default=0, choices=range(101), metavar="POINTS", help="percentage points at a time (default: all at once)"
+    )
+    verb.add_argument("--every", type=shift.duration, default=60.0, metavar="60s", help="how long each step is held at least (default: 60s)")
+    verb.set_defaults(run=shift.run, verb="shift")
     verb = verbs.add_parser("canary", help="run a canary now, or show its last runs")
     kinds = verb.add_subparsers(metavar="run|history", required=True)
     kind = kinds.add_parser("run", parents=[common, deployed], help="start the deployed canary and tell its verdict")

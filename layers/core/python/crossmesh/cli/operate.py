@@ -25,10 +25,10 @@ def run(arguments: argparse.Namespace) -> int:
     state, now = ports["State"], time.time()
     data = state.read(store.OPERATOR)
     wanted, told = _changed(arguments, codec.decode(data, Operator) if data else Operator(), _memory(state), now)
-    if not _confirmed(arguments, told):
+    if not confirmed(arguments, told):
         return 1
     state.write(store.OPERATOR, codec.encode(wanted))
-    _hint(outputs)
+    hint(outputs)
     if arguments.json:
         print_json({"done": told, "operator": msgspec.to_builtins(wanted)})
     else:
@@ -46,7 +46,7 @@ def unlock(arguments: argparse.Namespace) -> int:
         return 0
     running = ports["Executions"].running(found.holder)
     told = f"take the lease from {found.holder} ({'still RUNNING' if running else 'not running: it would be taken over anyway'})"
-    if not _confirmed(arguments, told):
+    if not confirmed(arguments, told):
         return 1
     if not state.write_lease(lease.NAME, None, found):
         raise RefusedError("Changed", "the lease changed hands meanwhile; look again")
@@ -86,7 +86,7 @@ def _changed(arguments: argparse.Namespace, old: Operator, memory: Memory, now: 
             return replace(old, forget={**old.forget, arguments.cluster: now}), told
 
 
-def _confirmed(arguments: argparse.Namespace, told: str) -> bool:
+def confirmed(arguments: argparse.Namespace, told: str) -> bool:
     """Ask on a terminal what cannot be taken back; elsewhere only --yes goes ahead."""
     if arguments.yes or arguments.verb in ("pause", "resume"):
         return True
@@ -95,7 +95,8 @@ def _confirmed(arguments: argparse.Namespace, told: str) -> bool:
     return input(f"{told}. Go ahead? [y/N] ").strip().lower() in ("y", "yes")
 
 
-def _hint(outputs: dict[str, str]) -> None:
+def hint(outputs: dict[str, str]) -> None:
+    """Ask the deployed application to look now."""
     entry = {"EventBusName": outputs["HintBus"], "Source": "crossmesh.cli", "DetailType": "Look requested", "Detail": "{}"}
     region = outputs["ReconcileArn"].split(":")[3]
     with aws.translated():

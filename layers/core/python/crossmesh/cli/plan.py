@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
             highlight=False,
             markup=False,
         )
-    for note in seen.plan.notes:
+    for note in (*seen.shifts, *seen.plan.notes, *seen.mesh.notes):
         out.print(f"  {note}", highlight=False, markup=False)
     total = len(actions) + len(seen.mesh.actions)
     kept = f"{len(withheld) + len(seen.mesh.withheld)} withheld"

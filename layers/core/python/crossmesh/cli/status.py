@@ -9,9 +9,11 @@ from rich.table import Table
 from crossmesh import codec
 from crossmesh.cli import canaries, stack
 from crossmesh.cli.printing import console, print_json
+from crossmesh.core import shift
 from crossmesh.core.actions import Operator
 from crossmesh.core.report import Report
-from crossmesh.steps import look, report_run, store
+from crossmesh.steps import look, report_run, shifts, store
+from crossmesh.steps.drive import drive
 
 STALE = 180.0  # seconds without a look after which the schedule itself is the finding
 
@@ -24,6 +26,8 @@ def run(arguments: argparse.Namespace) -> int:
     paused = bool(operator.paused)
     now = time.time()
     verdicts = {name: last for name in stack.canaries(arguments) if (last := canaries.memory_of(ports["State"], name).last)}
+    moved, progress = drive(shifts.recorded(), ports)
+    shifted = tuple(shift.told(one, progress.get(one.id)) for one in moved)
     problems = _problems(last_look, last_run, paused, now)
     problems += [
         f"canary {name}: {last.kind}: {last.says} (`crossmesh canary history {name}`)" for name, last in verdicts.items() if last.kind != "good"
@@ -36,6 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
                 "look": msgspec.to_builtins(last_look),
                 "run": msgspec.to_builtins(last_run),
                 "paused": paused,
+                "shifts": shifted,
                 "canaries": {name: msgspec.to_builtins(last) for name, last in verdicts.items()},
             }
         )
@@ -57,6 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
             f"canary {name}: [{style}]{last.kind}[/] {now - last.at:.0f} s ago, {last.requests} requests, p95 {last.p95_ms:.0f} ms",
             highlight=False,
         )
+    for told in shifted:
+        out.print(told, highlight=False, markup=False)
     for problem in problems:
         out.print(f"- {problem}", highlight=False, markup=False)
     if last_run is not None:

@@ -70,7 +70,7 @@ def summary(plan: RegistryPlan, mesh: MeshPlan) -> dict[str, object]:
         "removals": sum(1 for action in plan.actions if isinstance(action, Deregister)),
         "withheld": tuple(lines),
         "withheld_counts": counts,
-        "notes": plan.notes,
+        "notes": (*plan.notes, *mesh.notes),
         "mesh_actions": len(mesh.actions),
         "mesh_withheld": len(mesh.withheld),
         "mesh_unavailable": mesh.unavailable,

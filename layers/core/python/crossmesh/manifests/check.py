@@ -117,10 +117,15 @@ def _share(check: Checker, _: Share, value: Any, field: str) -> Any:
     return float(found)
 
 
+def seconds_of(text: str) -> float | None:
+    """A duration such as 20s, 1m30s or 500ms in seconds; None for what is none."""
+    return sum(float(part[1]) * _UNITS[part[2]] for part in _SPAN_PART.finditer(text)) if _SPAN.fullmatch(text) else None
+
+
 def _span(check: Checker, rule: Span, value: Any, field: str) -> Any:
     found: Any = value
-    if isinstance(value, str) and _SPAN.fullmatch(value):
-        found = sum(float(part[1]) * _UNITS[part[2]] for part in _SPAN_PART.finditer(value))
+    if isinstance(value, str):
+        found = seconds_of(value)
     if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= rule.most:
         return check.wrong(field, value, f"a duration such as 20s, 1m or 500ms, at most {rule.most:g} s", "", "bad-duration")
     return float(found)

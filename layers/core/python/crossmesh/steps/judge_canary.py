@@ -6,7 +6,7 @@ from crossmesh import codec
 from crossmesh.core.canary import Memory, Sample, judge, shares
 from crossmesh.core.settings import CanarySettings
 from crossmesh.ports import Clock, State, Telemetry
-from crossmesh.steps import store
+from crossmesh.steps import shifts, store
 from crossmesh.steps.calls import Step, call
 from crossmesh.steps.context import Context
 from crossmesh.steps.probe_front import Probed
@@ -44,6 +44,7 @@ def memory_key(canary: str) -> str:
 def run(request: Request, context: Context) -> Step[Response]:
     """Judge each; keep verdict and history."""
     now = yield from call(Clock.now)
+    context = yield from shifts.in_force(context)
     canaries = {canary.name: canary for canary in context.settings.canaries}
     verdicts = []
     unprobed = tuple(Probed(canary=name, samples="", problem="the probe itself failed") for name in canaries) if not request.probed else ()

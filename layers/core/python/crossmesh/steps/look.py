@@ -7,13 +7,14 @@ A quiet look reads each cluster's pods and one revision a service; all instances
 import msgspec
 
 from crossmesh import codec
+from crossmesh.core import mesh_notes
 from crossmesh.core.actions import Memory, Operator, RegistryPlan
 from crossmesh.core.mesh_plan import MeshPlan
 from crossmesh.core.report import Report, cluster_lines, summary
 from crossmesh.core.views import RegistryView, View
 from crossmesh.errors import CrossmeshError
 from crossmesh.ports import Clock, Lease, Registry, RunStore, State, Telemetry
-from crossmesh.steps import mesh, observe, store
+from crossmesh.steps import mesh, observe, shifts, store
 from crossmesh.steps.calls import Step, call, to, together
 from crossmesh.steps.context import Context
 from crossmesh.steps.plan_registry import decide
@@ -52,6 +53,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     operator: Operator
     plan: RegistryPlan
     mesh: MeshPlan
+    shifts: tuple[str, ...] = ()  # shifts of weights in force, as lines for people
+    shifting: bool = False  # one begins, goes on or ends
 
 
 def run(request: Request, context: Context) -> Step[Response]:
@@ -82,15 +85,27 @@ def see(context: Context) -> Step[Seen]:
     answers = yield from _clusters(context, registry, memory, operator)
     views.extend(answers)
     plan = decide(context, tuple(views), registry, memory, operator)
-    seen = yield from mesh.observe(context)
-    return Seen(views=tuple(views), registry=registry, memory=memory, operator=operator, plan=plan, mesh=mesh.decide(context, seen))
+    shifting = yield from shifts.due(context)
+    seen = yield from mesh.observe(shifting.context)
+    wanted = mesh.decide(shifting.context, seen)
+    wanted = msgspec.structs.replace(wanted, notes=(*wanted.notes, *mesh_notes.of_state(shifting.context.topology, registry, plan)))
+    return Seen(
+        views=tuple(views),
+        registry=registry,
+        memory=memory,
+        operator=operator,
+        plan=plan,
+        mesh=wanted,
+        shifts=shifting.notes,
+        shifting=shifting.moved and not wanted.unavailable,
+    )
 
 
 def _look(request: Request, context: Context) -> Step[Response]:
     started = yield from call(Clock.now)
     seen = yield from see(context)
     paused = seen.operator.paused
-    needed = bool(seen.plan.actions or seen.mesh.actions) or _remembers_more(seen)
+    needed = bool(seen.plan.actions or seen.mesh.actions) or _remembers_more(seen) or seen.shifting
     decision = "quiet" if not needed else "paused" if paused else "observe" if context.mode == "observe" else "apply"
     now = yield from call(Clock.now)
     report = Report(

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from crossmesh import codec
+from crossmesh.core.mesh_notes import of_plan
 from crossmesh.core.mesh_plan import OWNER_TAG, MeshPlan, needs_tags, plan
 from crossmesh.core.mesh_view import PARENT, MeshResource, MeshTarget, MeshView, target_of
 from crossmesh.core.render import requests
@@ -37,7 +38,8 @@ def decide(context: Context, view: MeshView) -> MeshPlan:
     settings = context.settings
     if settings.mesh.backend == "none":
         return MeshPlan()
-    return plan(requests(context.topology), view, owner=settings.owner, adopt=settings.mesh.adopt, remove=settings.policy.removals == "sync")
+    made = plan(requests(context.topology), view, owner=settings.owner, adopt=settings.mesh.adopt, remove=settings.policy.removals == "sync")
+    return msgspec.structs.replace(made, notes=of_plan(made))
 
 
 def remembered() -> Step[set[str]]:

@@ -13,7 +13,7 @@ from crossmesh.core.mesh_diff import differences
 from crossmesh.core.mesh_plan import OWNER_TAG, MeshAction, MeshPlan
 from crossmesh.errors import Conflict, CrossmeshError, NotFound, ServiceGone, TransientError
 from crossmesh.ports import Clock, MeshApi
-from crossmesh.steps import lease, mesh, store
+from crossmesh.steps import lease, mesh, shifts, store
 from crossmesh.steps.calls import Step, call, to, together
 from crossmesh.steps.context import Context, Run
 
@@ -57,12 +57,16 @@ def run(request: Request, context: Context) -> Step[Response]:
     where = store.key(request.run.id, f"mesh/{request.part}/plan")
     if request.run.config != context.config:
         return Response(part=request.part, done=True, plan="", superseded=True)
+    shifting = yield from shifts.due(context)
+    context = shifting.context
     view = yield from mesh.observe(context)
     plan = mesh.decide(context, view)
     yield from store.save(store.key(request.run.id, f"mesh/{request.part}/view"), view)
     yield from store.save(where, plan)
     if plan.actions:
         yield from mesh.remember(context, view)
+    if shifting.moved and not plan.unavailable:
+        yield from shifts.record(request.run, shifting)
     outcomes, gone = yield from _apply(request.run, context, plan)
     yield from store.save(store.key(request.run.id, f"mesh/{request.part}/outcomes"), tuple(outcomes))
     applied = sum(1 for outcome in outcomes if outcome.result == "applied")

@@ -11,7 +11,7 @@ from crossmesh.core.mesh_plan import MeshPlan
 from crossmesh.core.report import Report, cluster_lines, convergence_lag, summary
 from crossmesh.core.views import Unseen, View
 from crossmesh.ports import Clock, RunStore, State, Telemetry
-from crossmesh.steps import lease, store
+from crossmesh.steps import lease, shifts, store
 from crossmesh.steps.apply_registry import settled, stage_of
 from crossmesh.steps.calls import Step, call
 from crossmesh.steps.context import Context, Run
@@ -68,7 +68,9 @@ def run(request: Request, context: Context) -> Step[Response]:
         yield from call(State.write, store.MEMORY, codec.encode(memory))
     yield from call(State.write, LAST, codec.encode(report))
     yield from call(Telemetry.report, report)
-    due = now if kind == "superseded" else plan.again_at if plan else 0.0
+    step = (yield from shifts.next_due()) if kind == "applied" else 0.0
+    waits = [at for at in (plan.again_at if plan else 0.0, step) if at]
+    due = now if kind == "superseded" else min(waits, default=0.0)
     return Response(kind=kind, look_again=due > 0, wait_until=_rfc3339(due) if due else "")
 
 
