@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Any
 
 from crossmesh import codec
+from crossmesh.adapters.dynamodb import unpacked
 from crossmesh.core.canary import Memory
 from crossmesh.core.report import Report
 
@@ -38,7 +39,7 @@ class Application:
     def document_of(self, key: str) -> bytes | None:
         """One of the application's own small documents."""
         item = self.table.get_item(TableName=self.outputs["StateTable"], Key={"id": {"S": f"document/{key}"}}, ConsistentRead=True).get("Item")
-        return bytes(item["value"]["B"]) if item else None
+        return unpacked(bytes(item["value"]["B"])) if item else None
 
     def last(self, what: str) -> Report | None:
         """The last "look" or "run"."""
@@ -145,7 +146,7 @@ class Application:
 
     def alarms(self) -> dict[str, str]:
         """Each deployed alarm's state, by its name without the stack's."""
-        return self._states(self._ask("alarms"))
+        return self._states(self.ask("alarms"))
 
     def pass_time(self, seconds: float) -> dict[str, str]:
         """Put the clock of alarms forward (of nothing else), evaluating them on the way; their states afterwards."""
@@ -153,10 +154,11 @@ class Application:
 
     def mails(self) -> list[dict[str, Any]]:
         """What the person on call got, oldest first."""
-        found: list[dict[str, Any]] = self._ask("mail")["mails"]
+        found: list[dict[str, Any]] = self.ask("mail")["mails"]
         return found
 
-    def _ask(self, path: str) -> Any:
+    def ask(self, path: str) -> Any:
+        """What the control server tells: "alarms", "mail", "metrics", "invocations", "requests"."""
         with urllib.request.urlopen(f"{self.world.url('control')}/_world/{path}", timeout=10) as answer:
             return json.load(answer)
 

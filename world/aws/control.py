@@ -14,6 +14,7 @@ from ministack.core import iam_evaluator
 from ministack.services import eventbridge, iam, sts
 
 from world.aws.alarms import Alarms
+from world.aws.invocations import REQUESTS, Invocations
 from world.aws.roles import Roles
 
 Document = dict[str, Any]
@@ -124,6 +125,8 @@ class Control:
 def start_control(world: Document) -> ThreadingHTTPServer:
     """Serve in threads that end with the process."""
     control = Control(world["account"], world["region"])
+    invocations = Invocations(world)
+    invocations.install()
     routes: dict[tuple[str, str], Callable[[Document], Document]] = {
         ("GET", "/_world/health"): control.health,
         ("GET", "/_world/denials"): control.denials,
@@ -134,6 +137,8 @@ def start_control(world: Document) -> ThreadingHTTPServer:
         ("POST", "/_world/alarms/pass"): control.alarms.pass_time,
         ("GET", "/_world/mail"): control.alarms.inbox,
         ("GET", "/_world/metrics"): control.alarms.series,
+        ("GET", "/_world/invocations"): invocations.shown,
+        ("GET", "/_world/requests"): REQUESTS.shown,
     }
 
     class Handler(BaseHTTPRequestHandler):

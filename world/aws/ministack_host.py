@@ -77,9 +77,11 @@ def as_over_tls(app: Any) -> Any:
 
     On AWS all calls do, and policies rely on it: the bucket that `sam deploy` makes for its artifacts denies what is not.
     """
+    from world.aws.invocations import REQUESTS
 
     async def marked(scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
+            REQUESTS.count(scope["method"], dict(scope["headers"]))
             scope = {**scope, "headers": [*scope["headers"], (b"x-forwarded-proto", b"https")]}
         await app(scope, receive, send)
 
@@ -124,11 +126,9 @@ def main(folder: Path) -> None:
     import ministack.app  # noqa: F401 - reads the environment prepared above
 
     from world.aws.control import start_control
-    from world.aws.invocations import Invocations
 
     create_admin(world)
     start_control(world)
-    Invocations(world).install()
     try:
         asyncio.run(_until_stopped(world))
     finally:

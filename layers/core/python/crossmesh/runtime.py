@@ -109,6 +109,18 @@ def live_ports() -> Ports:
     return Ports(region, os.environ.get("CROSSMESH_TABLE", ""), os.environ.get("CROSSMESH_BUCKET", ""))
 
 
+_LOGGED = 300  # characters of one text in a log event: what a state carries is not logged
+
+
+def shortened(value: Any) -> Any:
+    """An answer as it is logged: long texts are cut."""
+    if isinstance(value, dict):
+        return {key: shortened(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [shortened(item) for item in value]
+    return f"{value[:_LOGGED]}… ({len(value)} characters)" if isinstance(value, str) and len(value) > _LOGGED else value
+
+
 def entrypoint(request: type[Q], run: Callable[[Q, Context], Step[A]]) -> Callable[[dict[str, Any], Any], Any]:
     """A Lambda handler for a step: decode the event, run the step on live ports, encode the answer."""
     from crossmesh.telemetry import event as log
@@ -120,7 +132,7 @@ def entrypoint(request: type[Q], run: Callable[[Q, Context], Step[A]]) -> Callab
         logger.set_correlation_id(str(getattr(getattr(asked, "run", asked), "id", "")))
         answer = drive(run(asked, live_context()), live_ports())
         answered = msgspec.to_builtins(answer)
-        log(f"{step}.done", answer=answered, function=getattr(context, "function_name", ""))
+        log(f"{step}.done", answer=shortened(answered), function=getattr(context, "function_name", ""))
         return answered
 
     return handler

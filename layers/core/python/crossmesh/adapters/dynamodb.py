@@ -1,14 +1,28 @@
 """Small state on one DynamoDB table: documents, and leases with compare-and-set (rule 9)."""
 
+import gzip
 from typing import Any
 
 from crossmesh.adapters import aws
 from crossmesh.errors import Conflict
 from crossmesh.ports import Lease
 
+_GZIP = b"\x1f\x8b"  # no document of ours begins so: they are JSON
+_KILOBYTE = 1024  # what a write is charged by
+
+
+def packed(document: bytes) -> bytes:
+    """As it is kept: compressed where that spares a write unit."""
+    return gzip.compress(document, compresslevel=6, mtime=0) if len(document) > _KILOBYTE else document
+
+
+def unpacked(kept: bytes) -> bytes:
+    """The document; those kept by older versions are not compressed."""
+    return gzip.decompress(kept) if kept.startswith(_GZIP) else kept
+
 
 class DynamoState:
-    """Implements `ports.State`. Key `id`; documents in `value` (bytes); leases in `epoch`, `holder`, `expires`, `again`."""
+    """Implements `ports.State`. Key `id`; documents in `value` (bytes, `packed`); leases in `epoch`, `holder`, `expires`, `again`."""
 
     def __init__(self, region: str, table: str) -> None:
         self._client = aws.client("dynamodb", region)
@@ -50,12 +64,12 @@ class DynamoState:
     def read(self, key: str) -> bytes | None:
         """A document, read consistently."""
         item = self._item(f"document/{key}")
-        return bytes(item["value"]["B"]) if item else None
+        return unpacked(bytes(item["value"]["B"])) if item else None
 
     def write(self, key: str, value: bytes) -> None:
         """Replace a document."""
         with aws.translated():
-            self._client.put_item(TableName=self._table, Item={"id": {"S": f"document/{key}"}, "value": {"B": value}})
+            self._client.put_item(TableName=self._table, Item={"id": {"S": f"document/{key}"}, "value": {"B": packed(value)}})
 
     def _item(self, key: str) -> dict[str, Any]:
         with aws.translated():

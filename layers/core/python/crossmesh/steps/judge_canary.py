@@ -58,7 +58,9 @@ def run(request: Request, context: Context) -> Step[Response]:
         verdict = msgspec.structs.replace(verdict, says=says, run=request.id, trace=samples[0].trace_id if samples else "")
         memory = msgspec.structs.replace(memory, last=verdict)
         yield from call(State.write, memory_key(canary.name), codec.encode(memory))
-        yield from store.save(store.key(request.id, f"verdicts/{canary.name}"), verdict)
+        if verdict.kind != "good":  # artefacts; a good one is in the history, and its answers are as promised
+            yield from store.save(store.key(request.id, f"samples/{canary.name}"), samples)
+            yield from store.save(store.key(request.id, f"verdicts/{canary.name}"), verdict)
         yield from call(Telemetry.verdict, verdict, memory)
         verdicts.append(Judged(canary=canary.name, kind=verdict.kind, says=verdict.says, failures=memory.failures))
     return Response(id=request.id, failed=any(v.kind != "good" for v in verdicts), verdicts=tuple(verdicts))

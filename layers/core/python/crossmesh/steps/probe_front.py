@@ -19,8 +19,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     requests: int = 0
 
 
+CARRIED = (
+    120_000  # characters of all canaries' samples in a state: it holds 262,144 bytes (Step Functions' quotas), the judge's input among them
+)
+
+
 class Probed(msgspec.Struct, frozen=True, kw_only=True):
-    """Where one canary's samples lie; `problem` says why there are none."""
+    """One canary's samples (`store.carry`); `problem` says why there are none."""
 
     canary: str
     samples: str
@@ -60,8 +65,8 @@ def _probe(request: Request, canary: CanarySettings, context: Context) -> Step[P
         )
     except CrossmeshError as error:
         problem = str(error)
-    yield from store.save(where, samples)
-    return Probed(canary=canary.name, samples=where, url=url, problem=problem)
+    carried = yield from store.carry(where, samples, CARRIED // len(context.settings.canaries))
+    return Probed(canary=canary.name, samples=carried, url=url, problem=problem)
 
 
 def _url(canary: CanarySettings, context: Context) -> Step[str]:

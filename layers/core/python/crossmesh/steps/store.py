@@ -1,5 +1,7 @@
-"""Where a run keeps what it saw and decided: `runs/<id>/<name>.json`. State machines carry these keys, never the data."""
+"""Where a run keeps what it saw and decided: `runs/<id>/<name>.json`. State machines carry these keys, never the data, but for what is small and read once."""
 
+import base64
+import gzip
 from typing import TypeVar
 
 from crossmesh import codec
@@ -10,6 +12,7 @@ from crossmesh.steps.calls import Step, call
 
 T = TypeVar("T")
 MEMORY, OPERATOR = "memory", "operator"
+_INLINE = "gzip:"
 
 
 def key(run: str, name: str) -> str:
@@ -23,8 +26,19 @@ def save(where: str, value: object) -> Step[str]:
     return where
 
 
+def carry(where: str, value: object, most: int) -> Step[str]:
+    """What takes the place of a key where only the next state reads the value: the value, compressed, or its key where that is above `most` characters.
+
+    An object put costs as much as eight writes of a kilobyte to the table, and a state nothing (docs/costs.md).
+    """
+    text = _INLINE + base64.b64encode(gzip.compress(codec.encode(value), mtime=0)).decode()
+    return text if len(text) <= most else (yield from save(where, value))
+
+
 def load(where: str, kind: type[T]) -> Step[T]:
-    """Fetch a value. Raises RefusedError where it is missing: the run's own documents are never optional."""
+    """Fetch a value, or take it from what was carried. Raises RefusedError where it is missing: the run's own documents are never optional."""
+    if where.startswith(_INLINE):
+        return codec.decode(gzip.decompress(base64.b64decode(where.removeprefix(_INLINE))), kind)
     data = yield from call(RunStore.get, where)
     if data is None:
         raise RefusedError("Missing", f"{where} is not in the run store")
