@@ -118,6 +118,15 @@ def test_every_alarm_of_the_template_is_deployed_and_has_a_test_here(watched: De
     assert [name for name in watched.app.alarms() if f'"{name}"' not in text] == []
 
 
+def test_the_dashboard_is_deployed_whole_and_names_what_is_deployed(watched: Deployed) -> None:
+    body = client(watched.world.document, "cloudwatch").get_dashboard(DashboardName="crossmesh")["DashboardBody"]
+    alarms = {arn.rpartition(":")[2] for widget in json.loads(body)["widgets"] for arn in widget["properties"].get("alarms", ())}
+    assert alarms == {f"crossmesh-{name}" for name in watched.app.alarms()}
+    measured = {metric["name"] for metric in watched.app.ask("metrics")["metrics"]}
+    assert {"CanarySuccess", "CanaryP95Milliseconds", "CanaryMixErrorPercent", "Registered", "ExecutionTime"} <= measured
+    assert body.count("${") == body.count("${PROP('Dim.canary')}"), "references are resolved, labels of searches kept"
+
+
 def test_cluster_unseen(here: Deployed) -> None:
     here.colours.tell("dark", {"on": True})
     fires(here, "cluster-unseen", here.app.look, 60, 8)

@@ -55,8 +55,9 @@ class XRay:
             raise AwsError("InvalidRequestException", "EndTime is before StartTime.")
         for trace_id, segments in self.traces.items():
             first = min(segment["start_time"] for segment in segments.values())
-            if start <= first <= end:
-                yield trace_id, sorted(_assembled(segments), key=lambda segment: segment["start_time"])
+            whole = _assembled(segments)
+            if whole and start <= first <= end:
+                yield trace_id, sorted(whole, key=lambda segment: segment["start_time"])
 
     def _summaries(self, request: Document) -> Document:
         summaries = [_summary(trace_id, segments) for trace_id, segments in self._within(request)]
