@@ -144,6 +144,14 @@ class Application:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.loads(answer.read() or b"null")
 
+    def schedule(self, machine: str, *, on: bool) -> None:
+        """Switch the schedule of a state machine ("Look", "Canary") as a person would in the console."""
+        scheduler = client(self.document, "scheduler")
+        about = next(s for s in scheduler.list_schedules()["Schedules"] if machine in s["Name"])
+        full = scheduler.get_schedule(Name=about["Name"], GroupName=about.get("GroupName", "default"))
+        kept = {k: full[k] for k in ("Name", "GroupName", "ScheduleExpression", "FlexibleTimeWindow", "Target") if k in full}
+        scheduler.update_schedule(**kept, State="ENABLED" if on else "DISABLED")
+
     def alarms(self) -> dict[str, str]:
         """Each deployed alarm's state, by its name without the stack's."""
         return self._states(self.ask("alarms"))

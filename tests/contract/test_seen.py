@@ -6,6 +6,7 @@ import re
 from itertools import combinations
 from typing import Any
 
+import msgspec
 import pytest
 from crossmesh.cli.main import _parser
 from crossmesh.core.canary import Memory, Verdict
@@ -132,7 +133,7 @@ def drawn() -> list[tuple[str, str, tuple[str, ...]]]:
 def test_the_dashboard_draws_only_what_is_measured_and_all_that_alarms_watch() -> None:
     assert [metric for metric in drawn() if not measured(*metric)] == []
     names = {name for _, name, _ in drawn()}
-    free = {"ExecutionsSucceeded", "MeshUnavailable"}  # drawn by their alarms' states
+    free = {"MeshUnavailable"}  # drawn by their alarms' states
     assert {a["MetricName"] for a in ALARMS.values()} - free <= names
 
 
@@ -171,3 +172,8 @@ def test_failures_in_a_row_have_values_only_from_a_failure_to_the_recovery() -> 
     assert "CanaryConsecutiveFailures" not in canary_values(good, before)
     assert canary_values(good, after)["CanaryConsecutiveFailures"] == 0
     assert canary_values(VERDICT, Memory(failures=2, last_good=1.0))["CanarySecondsSinceSuccess"] == 8.0
+
+
+def test_a_good_run_after_a_good_one_measures_its_latency_and_nothing_else() -> None:
+    good = msgspec.structs.replace(VERDICT, kind="good")
+    assert canary_values(good, Memory(rounds=(Round(at=1.0), Round(at=2.0)))) == {"CanaryP95Milliseconds": 2.0}

@@ -95,15 +95,6 @@ def cured(here: Deployed) -> None:
     here.app.tell("aws", "faults", verb="DELETE")
 
 
-def schedule(here: Deployed, machine: str, state: str) -> None:
-    """Switch a schedule as a person would in the console."""
-    scheduler = client(here.world.document, "scheduler")
-    about = next(s for s in scheduler.list_schedules()["Schedules"] if machine in s["Name"])
-    full = scheduler.get_schedule(Name=about["Name"], GroupName=about.get("GroupName", "default"))
-    kept = {k: full[k] for k in ("Name", "GroupName", "ScheduleExpression", "FlexibleTimeWindow", "Target") if k in full}
-    scheduler.update_schedule(**kept, State=state)
-
-
 def test_a_fresh_install_mails_no_alarm(watched: Deployed) -> None:
     """Observed for a quarter of an hour, then applied for another: the mails say OK, once each, which is how one knows that mail arrives."""
     mails = watched.app.mails()
@@ -123,7 +114,7 @@ def test_the_dashboard_is_deployed_whole_and_names_what_is_deployed(watched: Dep
     alarms = {arn.rpartition(":")[2] for widget in json.loads(body)["widgets"] for arn in widget["properties"].get("alarms", ())}
     assert alarms == {f"crossmesh-{name}" for name in watched.app.alarms()}
     measured = {metric["name"] for metric in watched.app.ask("metrics")["metrics"]}
-    assert {"CanarySuccess", "CanaryP95Milliseconds", "CanaryMixErrorPercent", "Registered", "ExecutionTime"} <= measured
+    assert {"CanaryP95Milliseconds", "Registered", "ConvergenceLagSeconds", "ExecutionTime", "ExecutionsSucceeded"} <= measured
     assert body.count("${") == body.count("${PROP('Dim.canary')}"), "references are resolved, labels of searches kept"
 
 
@@ -218,16 +209,16 @@ def test_mesh_unavailable(here: Deployed) -> None:
 
 
 def test_no_looks(here: Deployed) -> None:
-    schedule(here, "Look", "DISABLED")
+    here.app.schedule("Look", on=False)
     fires(here, "no-looks", lambda: None, 60, 10, state="INSUFFICIENT_DATA")
-    schedule(here, "Look", "ENABLED")
+    here.app.schedule("Look", on=True)
     clears(here, "no-looks", here.app.look, 60, 8)
 
 
 def test_canary_silent(here: Deployed) -> None:
-    schedule(here, "Canary", "DISABLED")
+    here.app.schedule("Canary", on=False)
     fires(here, "canary-silent", here.app.look, 60, 10, state="INSUFFICIENT_DATA")
-    schedule(here, "Canary", "ENABLED")
+    here.app.schedule("Canary", on=True)
     clears(here, "canary-silent", lambda: here.app.canary(requests=10), 60, 8)
 
 

@@ -8,7 +8,6 @@ import pytest
 from crossmesh.core.exact import two_sided
 
 from tests.e2e.conftest import Deployed
-from world.aws.clients import client
 from world.clusters.client import wait_for
 from world.deploy import ROOT, deploy
 
@@ -153,16 +152,12 @@ def test_observe_mode_writes_nothing(here: Deployed) -> None:
 
 def test_a_tick_of_the_schedule_looks_without_any_hint(here: Deployed) -> None:
     """The only test that waits for a real tick: the schedule is switched on, watched for at most two periods, and switched off."""
-    scheduler = client(here.world.document, "scheduler")
-    about = next(s for s in scheduler.list_schedules()["Schedules"] if "Look" in s["Name"])
-    full = scheduler.get_schedule(Name=about["Name"], GroupName=about.get("GroupName", "default"))
-    kept = {k: full[k] for k in ("Name", "GroupName", "ScheduleExpression", "FlexibleTimeWindow", "Target") if k in full}
     here.colours.scale("appmesh-demo", "colorapp-blue", 2)
     here.colours.wait_ready("appmesh-demo", "app=colorapp", 3)
-    scheduler.update_schedule(**kept, State="ENABLED")
+    here.app.schedule("Look", on=True)
     try:
         began = time.monotonic()
         here.app.wait_pods(here.colour_pods(), seconds=125)
         assert time.monotonic() - began <= 125
     finally:
-        scheduler.update_schedule(**kept, State="DISABLED")
+        here.app.schedule("Look", on=False)

@@ -66,16 +66,17 @@ def deployment_values(report: Report) -> dict[str, float]:
 
 
 def canary_values(verdict: Verdict, memory: Memory) -> dict[str, float]:
-    """Metrics of a canary's run. Failures in a row and the time since success have values from the first failure to the recovery only."""
-    values: dict[str, float] = {"CanarySuccess": 1 if verdict.kind == "good" else 0}
-    if verdict.requests:
-        values["CanaryP95Milliseconds"] = verdict.p95_ms
-        if verdict.expected:
-            values["CanaryMixErrorPercent"] = mix_error(verdict.counts, verdict.expected)
+    """Metrics of a canary's run: the latency always, the rest from the first failure to the recovery. That all is well is counted for nothing, by AWS
+    (executions that succeeded), and the history has every run's mix."""
+    values: dict[str, float] = {"CanaryP95Milliseconds": verdict.p95_ms} if verdict.requests else {}
+    good = verdict.kind == "good"
     recovered = len(memory.rounds) > 1 and not memory.rounds[-2].good
-    if verdict.kind != "good" or recovered:
+    if not good or recovered:
+        values["CanarySuccess"] = 1 if good else 0
         values["CanaryConsecutiveFailures"] = memory.failures
         values["CanarySecondsSinceSuccess"] = round(verdict.at - memory.last_good, 1) if memory.last_good else 0.0
+        if verdict.expected:
+            values["CanaryMixErrorPercent"] = mix_error(verdict.counts, verdict.expected)
     return values
 
 
