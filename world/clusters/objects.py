@@ -25,6 +25,7 @@ KINDS: dict[str, dict[str, str]] = {
         "clusterroles": "ClusterRole",
         "clusterrolebindings": "ClusterRoleBinding",
     },
+    "apiextensions.k8s.io": {"customresourcedefinitions": "CustomResourceDefinition"},
     "appmesh.k8s.aws": {
         "meshes": "Mesh",
         "virtualnodes": "VirtualNode",
@@ -35,8 +36,16 @@ KINDS: dict[str, dict[str, str]] = {
         "backendgroups": "BackendGroup",
     },
 }
-VERSIONS = {"": "v1", "apps": "v1", "discovery.k8s.io": "v1", "rbac.authorization.k8s.io": "v1", "appmesh.k8s.aws": "v1beta2"}
-CLUSTER_WIDE = {"nodes", "namespaces", "clusterroles", "clusterrolebindings", "meshes"}
+VERSIONS = {
+    "": "v1",
+    "apps": "v1",
+    "discovery.k8s.io": "v1",
+    "rbac.authorization.k8s.io": "v1",
+    "apiextensions.k8s.io": "v1",
+    "appmesh.k8s.aws": "v1beta2",
+}
+CUSTOM = {"appmesh.k8s.aws"}  # groups that are served only where their CustomResourceDefinitions are installed
+CLUSTER_WIDE = {"nodes", "namespaces", "clusterroles", "clusterrolebindings", "meshes", "customresourcedefinitions"}
 _MERGE_KEY = {
     "conditions": "type",
     "containers": "name",

@@ -14,6 +14,7 @@ from world.clusters.auth import Authenticator, Who, allowed
 from world.clusters.faults import Faults
 from world.clusters.objects import (
     CLUSTER_WIDE,
+    CUSTOM,
     KINDS,
     VERSIONS,
     ApiError,
@@ -119,6 +120,8 @@ class Handler(BaseHTTPRequestHandler):
         if not found or found["res"] not in KINDS.get(group, {}):
             if found and found["res"] in ("selfsubjectaccessreviews", "selfsubjectreviews"):
                 return self._send(201, {**body, "status": {"allowed": True, "userInfo": {"username": who[0], "groups": sorted(who[1])}}})
+            raise ApiError(404, "NotFound", "the server could not find the requested resource")
+        if group in CUSTOM and ("apiextensions.k8s.io", "customresourcedefinitions", "", f"{found['res']}.{group}") not in self.store.objects:
             raise ApiError(404, "NotFound", "the server could not find the requested resource")
         resource, namespace, name, sub = found["res"], found["ns"] or "", found["name"] or "", found["sub"] or ""
         verb = _VERBS[self.command]

@@ -10,6 +10,7 @@ import msgspec
 
 from crossmesh.core.actions import CreateService
 from crossmesh.core.canary import Memory, Sample, Verdict
+from crossmesh.core.live import Listed
 from crossmesh.core.mesh_view import MeshResource, MeshTarget
 from crossmesh.core.report import Report
 from crossmesh.core.settings import ClusterSettings, ServiceTarget
@@ -50,6 +51,10 @@ class Clusters(Protocol):
         `registered`: pods whose instances we hold; those absent from the list are asked for one by one. `identity`: the recorded kube-system uid ("" = none
         yet). `versions`: the highest resourceVersion seen per namespace. Never raises for what a cluster does: that is `Unseen` with its cause.
         """
+
+    def manifests(self, cluster: ClusterSettings, identity: str) -> Listed | Unseen:
+        """Every App Mesh custom resource and Namespace, complete, under the recorded `identity` ("" = none yet). A cluster without the CRDs is `Unseen`:
+        that they are away does not say that nothing is declared."""
 
     def load_balancer(self, target: ServiceTarget, cluster: ClusterSettings) -> str:
         """Host name of a Service's load balancer, "" while it has none. Raises NotFound, RefusedError, TransientError."""

@@ -13,6 +13,7 @@ import msgspec
 
 from crossmesh import __version__, configuration
 from crossmesh.errors import RefusedError
+from crossmesh.steps import manifests
 from crossmesh.steps.calls import Step
 from crossmesh.steps.context import Context
 from crossmesh.steps.drive import drive
@@ -130,7 +131,7 @@ def entrypoint(request: type[Q], run: Callable[[Q, Context], Step[A]]) -> Callab
         step = request.__module__.rpartition(".")[2]
         asked = msgspec.convert(event, request)  # first: a wrong event is refused before anything is asked of the world
         logger.set_correlation_id(str(getattr(getattr(asked, "run", asked), "id", "")))
-        answer = drive(run(asked, live_context()), live_ports())
+        answer = drive(manifests.within(step, run, asked, live_context()), live_ports())
         answered = msgspec.to_builtins(answer)
         log(f"{step}.done", answer=shortened(answered), function=getattr(context, "function_name", ""))
         return answered

@@ -12,7 +12,9 @@ from urllib.parse import urlencode
 import msgspec
 
 from crossmesh.adapters.eks import TOKEN_LIFE, Eks
+from crossmesh.adapters.kubernetes_manifests import ObjectList, listed
 from crossmesh.adapters.kubernetes_pods import Named, NodeList, PodList, Service, pod_of, zone_of
+from crossmesh.core.live import Listed
 from crossmesh.core.settings import ClusterSettings, ServiceTarget
 from crossmesh.core.views import Cause, Pod, Seen, Unseen
 from crossmesh.errors import NotFound, RefusedError, ServiceGone, Throttled, TransientError
@@ -67,6 +69,18 @@ class KubernetesClusters:
                     return Unseen(cluster=cluster.name, cause=why.cause, detail=why.detail, begun=begun)
         raise AssertionError("unreachable")
 
+    def manifests(self, cluster: ClusterSettings, identity: str) -> Listed | Unseen:
+        """See `ports.Clusters.manifests`."""
+        begun = time.time()
+        try:
+            api, until = self._api(cluster), begun + DEADLINE
+            self._identity(api, identity, until)
+            return listed(cluster.name, begun, lambda path, kind: api.list_all(path, ObjectList, kind, until))
+        except Exception as error:  # noqa: BLE001 - as in `observe`
+            why = error if isinstance(error, _NotSeen) else _NotSeen("crashed", f"{type(error).__name__}: {error}")
+            self._apis.pop(cluster.name, None)
+            return Unseen(cluster=cluster.name, cause=why.cause, detail=why.detail, begun=begun)
+
     def load_balancer(self, target: ServiceTarget, cluster: ClusterSettings) -> str:
         """Host name (or address) in the Service's status."""
         try:
@@ -107,13 +121,7 @@ class KubernetesClusters:
         begun: float,
     ) -> Seen:
         api, until = self._api(cluster), begun + DEADLINE
-        system = api.get("/api/v1/namespaces/kube-system", Named, until)
-        if system is None:
-            raise _NotSeen("identity", "the cluster has no kube-system namespace")
-        uid = system.metadata.uid
-        if identity and uid != identity:
-            detail = f"kube-system is {uid}, recorded is {identity}: another cluster answers to this name (accept it with `forget --identity`)"
-            raise _NotSeen("identity", detail)
+        uid = self._identity(api, identity, until)
         pods: list[Pod] = []
         read: dict[str, int] = {}
         for namespace in namespaces:
@@ -125,6 +133,17 @@ class KubernetesClusters:
         gone = self._absent(api, cluster, pods, registered, namespaces, until)
         zones = self._zones_of(api, cluster, uid, {pod.node for pod in pods if pod.ready}, until)
         return Seen(cluster=cluster.name, identity=uid, begun=begun, versions=read, pods=tuple(pods), zones=zones, gone=gone)
+
+    def _identity(self, api: "_Api", recorded: str, until: float) -> str:
+        """The cluster's identity; another than the recorded one is not the cluster that is meant."""
+        system = api.get("/api/v1/namespaces/kube-system", Named, until)
+        if system is None:
+            raise _NotSeen("identity", "the cluster has no kube-system namespace")
+        uid = system.metadata.uid
+        if recorded and uid != recorded:
+            detail = f"kube-system is {uid}, recorded is {recorded}: another cluster answers to this name (accept it with `forget --identity`)"
+            raise _NotSeen("identity", detail)
+        return uid
 
     def _absent(
         self,
@@ -186,6 +205,14 @@ class _Api:
                 return int(pages[0].metadata.resource_version), [pod_of(item) for page in pages for item in page.items or ()]
         raise _NotSeen("cut", f"the pod list of {namespace} expired (410) three times while being read")
 
+    def list_all(self, path: str, kind: type[T], expected: str, until: float) -> list[T]:
+        """Every page of a list from one snapshot. A kind that the cluster does not know is not an empty list."""
+        for _ in range(3):
+            pages = self._pages(path, kind, expected, until)
+            if pages is not None:
+                return pages
+        raise _NotSeen("cut", f"{path} expired (410) three times while being read")
+
     def list_zones(self, until: float) -> dict[str, tuple[str, str]]:
         """Zones of all nodes."""
         pages = self._pages("/api/v1/nodes", NodeList, "NodeList", until) or []
@@ -243,6 +270,8 @@ class _Api:
     def _refuse(self, status: int, body: bytes) -> None:
         if status == 200:
             return
+        if status == 404:
+            raise _NotSeen("not-found", "the API knows no such kind: App Mesh's CRDs are not installed")
         cause: Cause = "throttled" if status == 429 else "refused" if status in (401, 403) else "server-error"
         raise _NotSeen(cause, f"HTTP {status}: {_message(body)}")
 

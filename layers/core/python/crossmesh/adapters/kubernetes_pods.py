@@ -50,7 +50,9 @@ class _Pod(_Base):
     status: _PodStatus = msgspec.field(default_factory=_PodStatus)
 
 
-class _ListMeta(_Base):
+class ListMeta(_Base):
+    """Where a page stands in its list."""
+
     resource_version: str = ""
     continue_: str = msgspec.field(default="", name="continue")
     remaining_item_count: int | None = None
@@ -60,7 +62,7 @@ class PodList(_Base):
     """A page of pods."""
 
     kind: str
-    metadata: _ListMeta
+    metadata: ListMeta
     items: list[_Pod] | None = None
 
 
@@ -72,7 +74,7 @@ class NodeList(_Base):
     """A page of nodes."""
 
     kind: str
-    metadata: _ListMeta
+    metadata: ListMeta
     items: list[_NodeItem] | None = None
 
 

@@ -1,9 +1,12 @@
 """Every port in memory: for tests, dry runs and the simulator. Held to the same conformance suite as the adapters that reach the world."""
 
+from typing import Any
+
 import msgspec
 
 from crossmesh.core.actions import CreateService
 from crossmesh.core.canary import Memory, Verdict
+from crossmesh.core.live import Listed, kept
 from crossmesh.core.mesh_view import PARENT, MeshResource, MeshTarget, target_of
 from crossmesh.core.report import Report
 from crossmesh.core.settings import ClusterSettings, ServiceTarget
@@ -104,6 +107,7 @@ class MemoryClusters:
         self.pods: dict[str, dict[str, Pod]] = {}
         self.identities: dict[str, str] = {}
         self.failing: dict[str, Unseen] = {}
+        self.declared: dict[str, list[dict[str, Any]]] = {}  # cluster -> its custom resources and Namespaces, as the API has them
         self.version = 100
 
     def put(self, cluster: str, pod: Pod) -> None:
@@ -132,6 +136,18 @@ class MemoryClusters:
         listed = {pod.uid for pod in pods}
         gone = tuple(sorted(ref.uid for ref in registered if ref.uid not in listed and ref.namespace in namespaces))
         return Seen(cluster=name, identity=uid, begun=now, versions=dict.fromkeys(namespaces, self.version), pods=pods, gone=gone)
+
+    def manifests(self, cluster: ClusterSettings, identity: str) -> Listed | Unseen:
+        """What `declared` holds for the cluster, or the failure set for it."""
+        name, now = cluster.name, self.clock.now()
+        if name in self.failing:
+            return msgspec.structs.replace(self.failing[name], begun=now)
+        uid = self.identities.get(name, f"uid-of-{name}")
+        if identity and identity != uid:
+            return Unseen(cluster=name, cause="identity", detail=f"kube-system is {uid}", begun=now)
+        if name not in self.declared:
+            return Unseen(cluster=name, cause="not-found", detail="no CRDs", begun=now)
+        return Listed(cluster=name, begun=now, items=tuple(kept(item, item["kind"], item["apiVersion"]) for item in self.declared[name]))
 
     def load_balancer(self, target: ServiceTarget, cluster: ClusterSettings) -> str:
         """A host name made from the Service's."""

@@ -14,7 +14,8 @@ from crossmesh.core.actions import Memory, Operator, Outcome, RegistryPlan
 from crossmesh.core.report import Report
 from crossmesh.core.views import RegistryView, View
 from crossmesh.errors import NotFound, RefusedError
-from crossmesh.steps import store
+from crossmesh.steps import manifests, store
+from crossmesh.steps.drive import drive
 from crossmesh.steps.plan_registry import decide
 
 T = TypeVar("T")
@@ -62,9 +63,9 @@ def replay(arguments: argparse.Namespace) -> int:
     ports, found = stack.ports(arguments, config.settings.region)
     name = arguments.run_id or _latest(ports)
     report = _load(ports, store.key(name, "report"), Report)
-    if report.config != config.sha256:
-        raise RefusedError("OtherConfiguration", f"the run had configuration {report.config[:12]}, {arguments.config} is {config.sha256[:12]}")
-    context = stack.context(arguments, config, found)
+    context = drive(manifests.in_force(stack.context(arguments, config, found), report.live), ports)
+    if report.config != context.config:
+        raise RefusedError("OtherConfiguration", f"the run had configuration {report.config[:12]}, {arguments.config} is {context.config[:12]}")
     memory = _load(ports, store.key(name, "inputs"), Memory)
     views = tuple(_view(ports, name, cluster.name) for cluster in config.settings.clusters)
     plan = decide(

@@ -18,7 +18,8 @@ from crossmesh.core.settings import Settings
 from crossmesh.core.topology import Resource, Topology
 from crossmesh.errors import RefusedError
 from crossmesh.manifests.check import seconds_of
-from crossmesh.steps import look
+from crossmesh.steps import look, manifests
+from crossmesh.steps.drive import drive
 from crossmesh.steps.judge_canary import memory_key
 from crossmesh.steps.shifts import SHIFTING, SHIFTS
 
@@ -44,10 +45,11 @@ def run(arguments: argparse.Namespace) -> int:
     assert config.settings is not None
     ports, outputs = stack.ports(arguments, config.settings.region)
     state = ports["State"]
-    _same_as_deployed(state, config.sha256)
+    context = drive(manifests.in_force(stack.context(arguments, config, outputs)), ports)
+    _same_as_deployed(state, context.config)
     shifts, progress = _read(state, SHIFTS, shift.Shifts) or (), _read(state, SHIFTING, shift.Progresses) or {}
     asked = _ended if arguments.end else _begun
-    here = Ground(settings=config.settings, topology=config.topology, state=state, shifts=shifts, progress=progress, now=time.time())
+    here = Ground(settings=context.settings, topology=context.topology, state=state, shifts=shifts, progress=progress, now=time.time())
     changed, told = asked(arguments, here)
     if not confirmed(arguments, told):
         return 1

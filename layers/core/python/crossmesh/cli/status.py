@@ -9,10 +9,11 @@ from rich.table import Table
 from crossmesh import codec
 from crossmesh.cli import canaries, stack
 from crossmesh.cli.printing import console, print_json
-from crossmesh.core import shift
+from crossmesh.core import live, shift
 from crossmesh.core.actions import Operator
+from crossmesh.core.live import InForce
 from crossmesh.core.report import Report
-from crossmesh.steps import look, report_run, shifts, store
+from crossmesh.steps import look, manifests, report_run, shifts, store
 from crossmesh.steps.drive import drive
 
 STALE = 180.0  # seconds without a look after which the schedule itself is the finding
@@ -28,6 +29,8 @@ def run(arguments: argparse.Namespace) -> int:
     verdicts = {name: last for name in stack.canaries(arguments) if (last := canaries.memory_of(ports["State"], name).last)}
     moved, progress = drive(shifts.recorded(), ports)
     shifted = tuple(shift.told(one, progress.get(one.id)) for one in moved)
+    data = ports["State"].read(manifests.MANIFESTS)
+    documents = codec.decode(data, InForce) if data else None
     problems = _problems(last_look, last_run, paused, now)
     problems += [
         f"canary {name}: {last.kind}: {last.says} (`crossmesh canary history {name}`)" for name, last in verdicts.items() if last.kind != "good"
@@ -41,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
                 "run": msgspec.to_builtins(last_run),
                 "paused": paused,
                 "shifts": shifted,
+                "manifests": msgspec.to_builtins(documents),
                 "canaries": {name: msgspec.to_builtins(last) for name, last in verdicts.items()},
             }
         )
@@ -62,6 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
             f"canary {name}: [{style}]{last.kind}[/] {now - last.at:.0f} s ago, {last.requests} requests, p95 {last.p95_ms:.0f} ms",
             highlight=False,
         )
+    for source in documents.lines if documents else ():
+        out.print(f"manifests of {live.told(source, now)}", style="yellow" if source.cause else "", highlight=False, markup=False)
     for told in shifted:
         out.print(told, highlight=False, markup=False)
     for problem in problems:

@@ -6,7 +6,10 @@ import msgspec
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True, order=True):
-    """Where something stands: `file`, 1-based `line`, 0-based `document` in the file, dotted `field` ("" = the whole document)."""
+    """Where something stands: `file`, 1-based `line`, 0-based `document` in the file, dotted `field` ("" = the whole document).
+
+    Of a document read live, `file` names cluster and object, and there are no lines: `line` is 0.
+    """
 
     file: str
     line: int
@@ -14,7 +17,12 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, order=True):
     field: str = ""
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}" + (f" {self.field}" if self.field else "")
+        return self.where + (f" {self.field}" if self.field else "")
+
+    @property
+    def where(self) -> str:
+        """File and line, or cluster and object."""
+        return f"{self.file}:{self.line}" if self.line else self.file
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, order=True):

@@ -33,4 +33,4 @@ class Findings:
 
 def where(*places: Place) -> str:
     """Places in a sentence."""
-    return " and ".join(f"{place.file}:{place.line}" for place in places)
+    return " and ".join(place.where for place in places)

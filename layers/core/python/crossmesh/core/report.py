@@ -26,6 +26,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     at: float
     config: str
+    live: str = ""
     version: str = ""
     clusters: tuple[ClusterLine, ...] = ()
     endpoints: int = 0

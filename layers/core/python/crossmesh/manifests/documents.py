@@ -55,6 +55,12 @@ def load(files: Sequence[tuple[str, bytes]], *, strict: bool = False) -> Loaded:
     return Loaded(documents=tuple(documents), findings=tuple(sorted(findings, key=lambda f: (f.place, f.code))))
 
 
+def read_object(name: str, value: dict[str, Any]) -> Loaded:
+    """The documents of one object that no file holds; `name` is what its place says."""
+    reader = _Reader(name, Tree(document=0, value=value, line=0, lines={}), strict=False, doubts=[])
+    return Loaded(documents=tuple(reader.documents()), findings=tuple(reader.checker.findings))
+
+
 def _objects(tree: Tree) -> Iterator[tuple[Tree, str]]:
     """The objects of a document, each with the field it stands at: itself, or the items of a List (of Lists)."""
     root = tree.value

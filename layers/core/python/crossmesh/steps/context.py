@@ -18,6 +18,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     deployment: str
     mode: Literal["observe", "apply"] = "apply"
     version: str = ""
+    live: str = ""  # digest of the documents read from clusters, where they come from there
 
     def cluster(self, name: str) -> ClusterSettings:
         """The settings of a cluster. Raises RefusedError where there is none of that name."""
@@ -36,4 +37,5 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     config: str = ""
     look: str = ""  # run-store key of the look that asked for it
     started: float = 0.0
+    live: str = ""  # digest of the documents that were in force when it began, where they are read from clusters
     passes: int = 0  # how often the run began again because it was asked to

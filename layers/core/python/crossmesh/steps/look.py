@@ -14,7 +14,7 @@ from crossmesh.core.report import Report, cluster_lines, summary
 from crossmesh.core.views import RegistryView, View
 from crossmesh.errors import CrossmeshError
 from crossmesh.ports import Clock, Lease, Registry, RunStore, State, Telemetry
-from crossmesh.steps import mesh, observe, shifts, store
+from crossmesh.steps import manifests, mesh, observe, shifts, store
 from crossmesh.steps.calls import Step, call, to, together
 from crossmesh.steps.context import Context
 from crossmesh.steps.plan_registry import decide
@@ -45,8 +45,9 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """All that one look found."""
+    """All that one look found; `context` has the documents in force."""
 
+    context: Context
     views: tuple[View, ...]
     registry: RegistryView
     memory: Memory
@@ -80,6 +81,7 @@ def see(context: Context) -> Step[Seen]:
     """Observe everything and plan: what `plan` on the command line shows, too."""
     memory = yield from store.memory()
     operator = yield from store.operator()
+    context, refused = yield from manifests.look(context, memory.identities)
     registry = yield from _registry(context, memory)
     views: list[View] = []
     answers = yield from _clusters(context, registry, memory, operator)
@@ -89,7 +91,9 @@ def see(context: Context) -> Step[Seen]:
     seen = yield from mesh.observe(shifting.context)
     wanted = mesh.decide(shifting.context, seen)
     wanted = msgspec.structs.replace(wanted, notes=(*wanted.notes, *mesh_notes.of_state(shifting.context.topology, registry, plan)))
+    wanted = msgspec.structs.replace(wanted, notes=(*refused, *wanted.notes))
     return Seen(
+        context=context,
         views=tuple(views),
         registry=registry,
         memory=memory,
@@ -112,7 +116,8 @@ def _look(request: Request, context: Context) -> Step[Response]:
         id=request.id,
         kind=decision,
         at=now,
-        config=context.config,
+        config=seen.context.config,
+        live=seen.context.live,
         version=context.version,
         clusters=cluster_lines(seen.views),
         seconds=round(now - started, 3),

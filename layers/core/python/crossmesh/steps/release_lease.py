@@ -33,5 +33,7 @@ def run(request: Request, context: Context) -> Step[Response]:
     if not again:
         return Response(again=False, run=this)
     base = this.id.partition("~")[0]
-    following = msgspec.structs.replace(this, id=f"{base}~{this.passes + 1}", passes=this.passes + 1, look="", config=context.config)
+    following = msgspec.structs.replace(
+        this, id=f"{base}~{this.passes + 1}", passes=this.passes + 1, look="", config=context.config, live=context.live
+    )
     return Response(again=True, run=following)

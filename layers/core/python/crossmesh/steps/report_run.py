@@ -52,6 +52,7 @@ def run(request: Request, context: Context) -> Step[Response]:
         kind=kind,
         at=now,
         config=this.config,
+        live=this.live,
         version=context.version,
         clusters=cluster_lines(views),
         failed=done.unproved,

@@ -29,6 +29,12 @@ def run(request: Request, context: Context) -> Step[Response]:
     operator = yield from store.operator()
     taken = None if operator.paused else (yield from lease.take(request.execution))
     this = Run(
-        id=request.id, execution=request.execution, epoch=taken.epoch if taken else 0, config=context.config, look=request.look, started=now
+        id=request.id,
+        execution=request.execution,
+        epoch=taken.epoch if taken else 0,
+        config=context.config,
+        look=request.look,
+        live=context.live,
+        started=now,
     )
     return Response(held=taken is None, run=this)
