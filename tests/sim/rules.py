@@ -14,7 +14,7 @@ from crossmesh.steps.plan_registry import decide
 
 from tests.sim.clusters import TROUBLES
 from tests.sim.simulator import Broken, Execution, Frame, Simulation
-from tests.sim.world import CLUSTER_MARK, NODE, OWNER_MARK, POD_MARK, SERVICE
+from tests.sim.world import CLUSTER_MARK, OWNER_MARK, POD_MARK, SERVICE
 from world.aws.models.app_mesh_kinds import KINDS, key_of
 from world.aws.models.errors import AwsError
 
@@ -67,6 +67,11 @@ def broken(name: str, detail: str) -> Broken:
     return Broken(name, detail)
 
 
+def kind_of(labels: dict[str, str]) -> str:
+    """Which of the walkthrough's pods these labels make; "" = none."""
+    return next((kind for kind in SERVICE if kind in (labels.get("version"), labels.get("app"))), "")
+
+
 class Rules:
     """Watches one play."""
 
@@ -80,6 +85,7 @@ class Rules:
         self.contexts: dict[str, Any] = {}
         self.unwanted: dict[str, float] = {}  # uid -> begin of the first view since which no view had it ready
         self.terminating: set[str] = set()
+        self.kinds: dict[str, tuple[str, float]] = {}  # uid -> what its labels make it, and the begin of the first view that showed it so
         self.lease: Any = None
         self.look: Any = None
         self.moved = -1.0
@@ -102,7 +108,7 @@ class Rules:
         """Something goes wrong at a call."""
         self.any_struck = True
         self.struck_executions.add(frame.execution.arn)
-        if any(fault.do in ("orphan", "pause", "skew") for fault in faults):
+        if any(fault.do in ("orphan", "beside", "pause", "skew") for fault in faults):
             self.overlapping = True
 
     def happens(self, event: Any) -> None:
@@ -154,6 +160,9 @@ class Rules:
                 self.unwanted.setdefault(uid, view.begun)
             if pod.terminating:
                 self.terminating.add(uid)
+            kind = kind_of(pod.labels)
+            if self.kinds.get(uid, ("", 0.0))[0] != kind:
+                self.kinds[uid] = kind, view.begun
 
     def _lease_read(self, frame: Frame, call: Any, _answer: Any) -> None:
         if call.args[0] == "run":
@@ -273,7 +282,9 @@ class Rules:
                 begun = getattr(view, "begun", self.sim.now)
                 pod = next((p for p in getattr(view, "pods", ()) if p.uid == uid), None)
                 finished = pod is not None and pod.restart_policy == "Never" and pod.phase in ("Succeeded", "Failed")
-                confirmed = self.unwanted.get(uid, begun) <= begun - policy.confirm_after + 0.001
+                kind, since = self.kinds.get(uid, ("", begun))
+                first = since if pod is not None and SERVICE.get(kind) != service else self.unwanted.get(uid, begun)
+                confirmed = first <= begun - policy.confirm_after + 0.001
                 if uid not in self.terminating and not finished and not confirmed:
                     loose.setdefault(node, []).append(ident)
             new: dict[str, int] = {}
@@ -294,7 +305,7 @@ class Rules:
             if type(view).__name__ != "Seen":
                 continue
             for pod in view.pods:
-                kind = next((k for k in SERVICE if k in (pod.labels.get("version"), pod.labels.get("app"))), "")
+                kind = kind_of(pod.labels)
                 finished = pod.restart_policy == "Never" and pod.phase in ("Succeeded", "Failed")
                 if not kind or not pod.containers_ready or pod.terminating or finished or not pod.ip:
                     continue
@@ -499,4 +510,3 @@ _CALLED = {
     "write": Rules._state_written,
     "put": Rules._stored,
 }
-_ = NODE

@@ -11,6 +11,7 @@ FAULTS = (
     "kill",  # the whole execution ends, its function with it
     "kill-after",
     "orphan",  # the execution ends; its function lives on and makes this call `arg` seconds later, beside whoever took over
+    "beside",  # … and makes this call right after call number `arg`, made by the run that a look then starts
     "pause",  # the function stands still for `arg` seconds before the call
     "throttle",  # refused for being one too many
     "error",  # a 5xx, without effect

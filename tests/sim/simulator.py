@@ -88,6 +88,7 @@ class Simulation:
         self.order = 0
         self.calls = 0
         self.faults: dict[int, list[Any]] = {}
+        self.beside: dict[int, list[tuple[Frame, int]]] = {}
         self.executions: dict[str, Execution] = {}
         self.names = 0
         self.world = world.World(schedule, self.clock, random.Random(schedule.seed))
@@ -368,6 +369,8 @@ class Simulation:
             self._faulty(frame, number, list(faults))
         else:
             self._make(frame, number, "")
+        for other, its in self.beside.pop(number, ()):
+            self._make(other, its, "")
 
     def _faulty(self, frame: Frame, number: int, faults: list[Any]) -> None:
         """Apply what goes wrong at this call, in order; the last word is the call itself."""
@@ -379,6 +382,13 @@ class Simulation:
                 if fault.do == "kill":
                     self.kill(frame.execution)
                 self._die(frame, "Runtime.ExitError")
+                return
+            if fault.do == "beside":
+                self.kill(frame.execution)
+                frame.zombie = True
+                self.beside.setdefault(int(fault.arg), []).append((frame, number))
+                self.at(self.now + 0.05, self.look, "hint")
+                self.at(frame.deadline, self._die, frame, "Sandbox.Timedout")
                 return
             if fault.do in ("orphan", "pause"):
                 if fault.do == "orphan":
