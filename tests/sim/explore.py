@@ -112,16 +112,14 @@ def pairs() -> Iterator[Schedule]:
         for one in kinds:
             for second in range(first + 1, first + 60):
                 for two in kinds:
-                    yield msgspec.structs.replace(
-                        SMALL, faults=(Fault(at=first, do=one, arg=10.0), Fault(at=second, do=two, arg=10.0))
-                    )
+                    yield msgspec.structs.replace(SMALL, faults=(Fault(at=first, do=one, arg=10.0), Fault(at=second, do=two, arg=10.0)))
 
 
 _EVENTS = (
     ("add", 8), ("terminate", 6), ("delete", 5), ("unready", 4), ("ready", 4), ("finish", 1), ("replace", 3), ("relabel", 3), ("reuse-ip", 4),
     ("dark", 4), ("rebuild", 2), ("rob", 3), ("ghost", 3), ("squat", 4), ("scribble", 3), ("decorate", 3), ("reroute", 2), ("unroute", 1),
     ("foreign-node", 1), ("our-node", 1), ("config", 3), ("hint", 3), ("storm", 1), ("canary", 2), ("run", 2), ("delete-all", 2), ("mesh-gone", 1),
-    ("pause", 1),
+    ("pause", 1), ("usurp", 1), ("foreign-route", 1),
 )  # fmt: skip
 _FAULTS = (
     ("crash", 4), ("crash-after", 4), ("kill", 3), ("kill-after", 3), ("orphan", 4), ("beside", 3), ("pause", 3), ("throttle", 3), ("error", 2),
@@ -175,7 +173,7 @@ def _some_event(rng: random.Random) -> list[Event]:
         name = [event]
         return [*name, Event(t=t + 1.0, do="delete", cluster=cluster, kind=kind, arg=arg)] if rng.random() < 0.5 else name
     if do == "config":
-        event = msgspec.structs.replace(event, arg=float(rng.randint(0, 1)))
+        event = msgspec.structs.replace(event, arg=float(rng.choice((0, 1, 1, 2))))
     if do == "add" and rng.random() < 0.3:
         event = msgspec.structs.replace(event, arg=-1.0)
     if do == "mesh-gone":

@@ -78,7 +78,7 @@ def _warm_start(schedule: Schedule) -> bytes:
 
 _MODELS = ("cloud_map", "app_mesh")
 _LEFT_OUT = ("clock", "rng", "_handlers", "settings", "throttle")
-_OF_RULES = ("lease", "look", "moved", "remembered")
+_OF_RULES = ("lease", "look", "moved", "remembered", "identities", "high", "memory", "kinds")
 
 
 def _freeze(simulation: Simulation, rules: Rules) -> bytes:

@@ -41,6 +41,7 @@ PROPERTIES = {
     "well-formed": (8, "no write is refused as malformed"),
     "one-writer": (9, "the lease is taken only from a holder that is gone, and nobody writes who has read that it moved"),
     "lease-each-batch": (9, "the lease is read again before each batch of writes"),
+    "taken-over-at-once": (9, "a lease whose execution is no longer RUNNING holds nobody up"),
     "asked-again-is-kept": (9, "a request to look again is never dropped with the lease"),
     "superseded": (9, "no step of another configuration than its run's writes"),
     "one-look-at-a-time": (10, "hints never make two looks at once"),
@@ -48,10 +49,12 @@ PROPERTIES = {
     "order": (11, "no mesh write is refused for what must come before it"),
     "planned": (12, "nothing is written that the run's plan does not hold"),
     "replay": (12, "a run's kept inputs give its plan again, byte for byte"),
+    "nothing-forgotten": (12, "what was recorded of instances that still stand stays recorded: sightings, confirmations of the unseen"),
     "failures-are-told": (12, "a failed execution leaves a report"),
     "machine-sound": (12, "no state machine refers to what is not there"),
     "clear-errors": (13, "no step ends in an error that is not crossmesh's own"),
     "no-failure-unprovoked": (13, "no execution fails where nothing went wrong"),
+    "paused": (13, "a run begun while everything is paused writes nothing"),
     "mode-observe": (13, "in Mode observe, and with removals upsert-only, nothing forbidden is written"),
     "exact": (0, "when the world stands still, the registry is what the pods are and the mesh what was declared"),
     "stable": (0, "and it stays so, without a write and without a run"),
@@ -90,31 +93,70 @@ class Rules:
         self.look: Any = None
         self.moved = -1.0
         self.struck_executions: set[str] = set()
-        self.any_struck = self.overlapping = self.forgetting = False
+        self.any_struck = self.overlapping = self.forgetting = self.stale = self.meddled = False
         self.remembered: set[str] = set()
-        self.decorated: dict[str, float] = {}
-        self.counts: dict[str, int] = {}
+        self.calls: dict[str, list[int]] = {}  # run -> calls to Cloud Map, writes among them
+        self.throttled = self.registry_writes = 0
+        self.struck_reports: set[str] = set()
+        self.identities: dict[str, tuple[str, float]] = {}  # cluster -> identity that a run recorded, when
+        self.listed: dict[str, dict[str, int]] = {}  # run -> cluster -> version of the list it saw
+        self.high: dict[str, tuple[int, float]] = {}  # cluster -> highest version that a run recorded, when
+        self.memory = Memory()
+        self.begun: dict[str, float] = {}  # execution -> when its first function began
+        self.robbed: dict[str, int] = {}
+        self.paused = 0.0
         self.runs = self.looks = 0
 
     # --- told by the simulator ------------------------------------------------------------------------------------------------------------
 
     def invoked(self, frame: Frame) -> None:
         """A function begins."""
+        self.begun.setdefault(frame.execution.arn, self.sim.now)
 
     def returned(self, frame: Frame, value: Any, error: Any) -> None:
-        """A function ended."""
+        """A function ended. Who is told that another holds the lease must have asked that one to go once more."""
+        if value is None or self._operator().paused or self.sim.schedule.mode == "observe":
+            return
+        lease = self.sim.state.leases
+        if frame.module == "take_lease" and value["held"]:
+            held = lease.get("run")
+            if held is not None and held.holder and not held.again and held.epoch == getattr(self.lease, "epoch", -1):
+                raise broken("asked-again-is-kept", f"{frame.execution.name} left without asking {held.holder} to go once more")
+        if frame.module == "look" and value["decision"] == "held":
+            held = lease.get("look")
+            if held is not None and held.holder and not held.again and not self.any_struck:
+                raise broken("asked-again-is-kept", f"{frame.execution.name} left without asking {held.holder} to look once more")
 
     def struck(self, frame: Frame, _call: Any, faults: list[Any]) -> None:
         """Something goes wrong at a call."""
         self.any_struck = True
+        self.stale = self.stale or any(fault.do == "stale" for fault in faults)
         self.struck_executions.add(frame.execution.arn)
+        if frame.module.startswith("report"):
+            self.struck_reports.add(frame.execution.arn)
         if any(fault.do in ("orphan", "beside", "pause", "skew") for fault in faults):
             self.overlapping = True
 
     def happens(self, event: Any) -> None:
         """Something happens in the world."""
+        if event.do in ("rob", "ghost", "squat", "scribble", "decorate", "usurp", "config", "rebuild"):
+            self.meddled = True
         if event.do == "forget":
             self.forgetting = True
+        elif event.do == "accept":
+            self.identities.pop(event.cluster, None)
+            self.high.pop(event.cluster, None)
+        elif event.do in ("pause", "resume"):
+            self.paused = self.sim.now if event.do == "pause" else 0.0
+        elif event.do == "rob":
+            before = len(self.world.robberies)
+            self.sim.at(self.sim.now, self._robbery, before)
+
+    def _robbery(self, before: int) -> None:
+        """Count a robbery of what we had registered and proved not long ago."""
+        for ident in self.world.robberies[before:]:
+            if self.sim.now - self.memory.registered.get(ident, 0.0) < 500.0:
+                self.robbed[ident] = self.robbed.get(ident, 0) + 1
 
     def called(self, frame: Frame, call: Any, answer: Any, error: Any) -> None:
         """A port call was made."""
@@ -137,8 +179,15 @@ class Rules:
             raise broken("unknown-is-not-empty", f"{where}: Seen in spite of {cluster.trouble or lie}")
         if identity and identity != cluster.identity:
             raise broken("identity", f"{where}: {cluster.identity}, recorded {identity}")
+        recorded, when = self.identities.get(settings.name, (cluster.identity, 0.0))
+        if recorded != cluster.identity and self.begun[frame.execution.arn] > when:
+            raise broken("identity", f"{where}: {cluster.identity}, {recorded} was recorded")
         if any(cluster.listed < version for version in versions.values()):
             raise broken("no-way-back", f"{where}: list {cluster.listed}, seen before {versions}")
+        high, since = self.high.get(settings.name, (0, 0.0))
+        if cluster.listed < high and self.begun[frame.execution.arn] > since:
+            raise broken("no-way-back", f"{where}: list {cluster.listed}, {high} was recorded")
+        self.listed.setdefault(frame.run, {})[settings.name] = cluster.listed
         listed = {pod.uid: pod for pod in view.pods}
         exists = {pod.uid for pod in cluster.pods.values()}
         for ref in registered:
@@ -181,6 +230,8 @@ class Rules:
         if name == "run":
             released = wanted is None and before is not None
             failed = bool(frame.payload.get("failed"))
+            if released and before.holder and before.holder != frame.execution.arn:
+                raise broken("one-writer", f"{frame.execution.name} released the lease of {before.holder}")
             if released and before.again and not failed and frame.payload.get("run", {}).get("passes", 0) < 5:
                 raise broken("asked-again-is-kept", f"{frame.execution.name} released the lease over a request to look again")
             if now is None or before is None or (now.holder, now.epoch) != (before.holder, before.epoch):
@@ -189,8 +240,12 @@ class Rules:
         else:
             self.look = now
 
-    def _asked(self, _frame: Frame, call: Any, _answer: Any) -> None:
+    def _asked(self, frame: Frame, call: Any, _answer: Any) -> None:
         if call.args[0] == "run":
+            holder = self.lease.holder if self.lease else ""
+            execution = self.sim.executions.get(holder)
+            if execution is not None and execution.status != "RUNNING" and execution.ended < self.begun[frame.execution.arn]:
+                raise broken("taken-over-at-once", f"{frame.execution.name} waits for {holder}, which is {execution.status}")
             self.lease = self.sim.state.leases.get("run")
         else:
             self.look = self.sim.state.leases.get("look")
@@ -205,6 +260,7 @@ class Rules:
             return
         self._fence(frame, "memory")
         memory = codec.decode(value, Memory)
+        self._remembers(frame, memory)
         new = memory.registered.keys() - self.remembered
         self.remembered |= new
         if self.world.robbed or self.overlapping:
@@ -213,6 +269,34 @@ class Rules:
         missing = sorted(new - standing)
         if missing:
             raise broken("a-200-is-not-success", f"{missing[0]} is remembered as registered and is not there")
+
+    def _remembers(self, frame: Frame, memory: Memory) -> None:
+        """Nothing recorded of what still stands is lost."""
+        old, self.memory = self.memory, memory
+        for cluster, view in self.views.get(frame.run, {}).items():
+            if type(view).__name__ == "Seen":
+                self.identities.setdefault(cluster, (view.identity, self.sim.now))
+        for cluster, version in self.listed.get(frame.run, {}).items():
+            self.high[cluster] = max(version, self.high.get(cluster, (0, 0.0))[0]), self.sim.now
+        registry = self.registries.get(frame.run)
+        if registry is None or self.overlapping:
+            return
+        ours = {i.id: i.attributes for s in registry.services for i in s.instances if i.attributes.get(OWNER_MARK) == self.world.owner}
+        uids = {attributes.get(POD_MARK): attributes.get(CLUSTER_MARK, "") for attributes in ours.values()}
+        views = self.views.get(frame.run, {})
+        for uid in old.terminating:
+            pod = next((p for p in getattr(views.get(uids.get(uid, "")), "pods", ()) if p.uid == uid), None)
+            if uid in uids and uid not in memory.terminating and uids[uid] in self.clusters and (pod is None or pod.terminating):
+                raise broken("nothing-forgotten", f"{uid} was seen Terminating, its instance stands, and it is forgotten")
+        for ident, since in old.confirmations.items():
+            hidden = ident in ours and type(views.get(ours[ident].get(CLUSTER_MARK, ""))).__name__ != "Seen"
+            if hidden and ours[ident].get(CLUSTER_MARK) in self.clusters and memory.confirmations.get(ident) != since:
+                raise broken("nothing-forgotten", f"{ident}'s cluster is unseen and its clock is lost")
+
+    @property
+    def clusters(self) -> set[str]:
+        """Those in the settings."""
+        return {cluster.name for cluster in self.world.context.settings.clusters}
 
     def _stored(self, frame: Frame, call: Any, _answer: Any) -> None:
         key, value = call.args
@@ -240,10 +324,11 @@ class Rules:
         adds = {(a.service, a.id): a for a in plan.actions if type(a).__name__ == "Register"}
         operator = self._operator()
         if not stopped and self.sim.schedule.policy == "sync" and not operator.draining:
-            self._dead_first(views, ours, removals)
+            self._dead_first(frame, views, ours, removals)
         if not operator.draining and not operator.forget:
             self._brake(views, ours, removals, adds)
-        withheld = {(w.service.partition(".")[0], w.id) for w in plan.withheld if w.what == "register"}
+        rightly = ("contested", "conflict", "foreign-id", "claimed", "namespace-missing")
+        withheld = {(w.service.partition(".")[0], w.id) for w in plan.withheld if w.what == "register" and w.why in rightly}
         if not operator.draining:
             self._adds(views, registry, adds, withheld)
 
@@ -251,13 +336,20 @@ class Rules:
         data = self.sim.state.read(store.OPERATOR)
         return codec.decode(data, Operator) if data else Operator()
 
-    def _dead_first(self, views: Any, ours: Any, removals: Any) -> None:
+    def _dead_first(self, frame: Frame, views: Any, ours: Any, removals: Any) -> None:
+        look = self.views.get(frame.execution.arn.replace(":Reconcile:", ":Look:"), {}) if "~" not in frame.run else {}
+        seen_ending = (
+            {p.uid for view in look.values() for p in getattr(view, "pods", ()) if p.terminating} if frame.execution.data.get("look") else set()
+        )
+        data = self.sim.runs.objects.get(store.key(frame.run, "memory"))
+        seen_ending |= codec.decode(data, Memory).terminating.keys() if data else set()
         for (service, ident), attributes in ours.items():
             view = views.get(attributes.get(CLUSTER_MARK, ""))
             if type(view).__name__ != "Seen":
                 continue
             pod = next((p for p in view.pods if p.uid == attributes.get(POD_MARK)), None)
-            if pod is None or not (pod.terminating or (pod.restart_policy == "Never" and pod.phase in ("Succeeded", "Failed"))):
+            ended = pod is None and attributes.get(POD_MARK) in seen_ending and attributes.get(POD_MARK) in view.gone
+            if not ended and (pod is None or not (pod.terminating or (pod.restart_policy == "Never" and pod.phase in ("Succeeded", "Failed")))):
                 continue
             action = removals.get((service, ident))
             if action is None or action.phase > 1:
@@ -283,7 +375,7 @@ class Rules:
                 pod = next((p for p in getattr(view, "pods", ()) if p.uid == uid), None)
                 finished = pod is not None and pod.restart_policy == "Never" and pod.phase in ("Succeeded", "Failed")
                 kind, since = self.kinds.get(uid, ("", begun))
-                first = since if pod is not None and SERVICE.get(kind) != service else self.unwanted.get(uid, begun)
+                first = min(self.unwanted.get(uid, begun), since if SERVICE.get(kind) != service else begun)
                 confirmed = first <= begun - policy.confirm_after + 0.001
                 if uid not in self.terminating and not finished and not confirmed:
                     loose.setdefault(node, []).append(ident)
@@ -336,6 +428,8 @@ class Rules:
             return
         if self.sim.schedule.mode == "observe":
             raise broken("mode-observe", operation)
+        if self.paused and self.begun[frame.execution.arn] > self.paused:
+            raise broken("paused", f"{operation} of {frame.execution.name}")
         if frame.config != frame.context.config:
             raise broken("superseded", f"{frame.module}: {operation} of run {frame.run}")
         self._fence(frame, operation)
@@ -347,8 +441,17 @@ class Rules:
             self._deregister(frame, request)
         elif operation == "DeleteService":
             raise broken("own-before-touch", f"{operation} of a service that documents name")
-        if operation in ("RegisterInstance", "DeregisterInstance"):
-            self.counts[frame.execution.arn] = self.counts.get(frame.execution.arn, 0) + 1
+
+    def wired(self, frame: Frame | None, operation: str) -> None:
+        """A call reaches Cloud Map: each run has a budget (design section 8)."""
+        if frame is None or not frame.run or self.any_struck or self.sim.schedule.lag or self.sim.schedule.rates:
+            return
+        count = self.calls.setdefault(frame.run, [0, 0])
+        count[0] += 1
+        count[1] += not operation.startswith(("Get", "List", "Discover"))
+        pages = sum(1 + len(s.instances) // 100 for s in getattr(self.registries.get(frame.run), "services", ())) or 4
+        if count[0] > count[1] + 14 + 6 * pages and not self.meddled:
+            raise broken("bounded-calls", f"run {frame.run}: {count[0]} calls to Cloud Map for {count[1]} writes")
 
     def _mesh_write(self, operation: str, request: dict[str, Any]) -> None:
         mesh = self.world.app_mesh
@@ -419,6 +522,14 @@ class Rules:
         if type(view).__name__ != "Seen":
             raise broken("unseen-kept", f"{ident} of {cluster}, which run {frame.run} did not see")
         pod = self.world.pod(uid)
+        if (
+            pod is not None
+            and pod.live
+            and self.sim.now - pod.live_since > 130.0
+            and SERVICE.get(pod.kind) == service.name
+            and pod.cluster == cluster
+        ) and id(view) not in self.lied:
+            raise broken("live-kept", f"{ident} of {pod.name}, which has been live for {self.sim.now - pod.live_since:.0f} s")
         if pod is None or not pod.live or pod.live_since > view.begun or id(view) in self.lied or pod.cluster != cluster:
             return
         if SERVICE.get(pod.kind) == service.name:
@@ -431,6 +542,7 @@ class Rules:
         """AWS refused a write."""
         if frame is None or not isinstance(error, AwsError):
             return
+        self.throttled += error.code == "ThrottlingException"
         if error.code in ("InvalidInput", "BadRequestException", "ParamValidationError"):
             raise broken("well-formed", f"{operation}: {error}")
         out_of_order = ("NotFoundException", "ResourceInUseException")
@@ -448,7 +560,7 @@ class Rules:
             told = {self._said("look"), self._said("run")}
             base = {key.split("/")[1].partition("~")[0] for key in self.sim.runs.objects if key.endswith("/report.json")}
             mine = execution.data.get("id", execution.name)
-            if not told & {execution.name, mine} and mine not in base and execution.arn not in self.struck_executions:
+            if not told & {execution.name, mine} and mine not in base and execution.arn not in self.struck_reports:
                 raise broken("failures-are-told", f"{execution.name} failed and nothing says so")
         if name == "Reconcile":
             self._replays(execution)
@@ -481,10 +593,13 @@ class Rules:
         """How far the world is from what is desired; [] = exact."""
         world = self.world
         hidden = {name for name, c in world.clusters.items() if c.trouble or self._identity(name) not in ("", c.identity)}
+        hidden |= world.clusters.keys() - self.clusters
         wanted = {key: a for key, a in world.desired().items() if a[CLUSTER_MARK] not in hidden}
         have = world.instances()
         found = []
         for key, attributes in wanted.items():
+            if key in world.foreign:
+                continue
             if key not in have:
                 found.append(f"{key[1]} is missing in {key[0]}")
             elif not attributes.items() <= have[key].items():

@@ -39,11 +39,12 @@ class Broken(Exception):
 class Execution:
     """A running state machine."""
 
-    __slots__ = ("arn", "data", "deadline", "frames", "machine", "name", "status", "work")
+    __slots__ = ("arn", "data", "deadline", "ended", "frames", "machine", "name", "status")
 
     def __init__(self, machine: application.Machine, name: str, arn: str, deadline: float) -> None:
         self.machine, self.name, self.arn, self.deadline = machine, name, arn, deadline
-        self.status, self.frames, self.work, self.data = "RUNNING", [], [], None
+        self.status, self.ended, self.data = "RUNNING", 0.0, None
+        self.frames: list[Frame] = []
 
 
 class Flow:
@@ -148,6 +149,8 @@ class Simulation:
         if service == "appmesh" and self.world.mesh_gone:
             raise adapters.client_error("UnknownOperationException", "App Mesh has ended", operation, 404)
         write = not operation.startswith(adapters.READ_PREFIXES)
+        if service == "servicediscovery":
+            self.rules.wired(self.current, operation)
         if write:
             self.writes += 1
             self.rules.writes(self.current, service, operation, request)
@@ -187,7 +190,7 @@ class Simulation:
 
         def ended(_: Any, error: Exception | None) -> None:
             if execution.status == "RUNNING":
-                execution.status = "FAILED" if error else "SUCCEEDED"
+                execution.status, execution.ended = "FAILED" if error else "SUCCEEDED", self.now
             self.rules.ended(execution, error)
 
         self.at(self.now, self._advance, Flow(execution, steps, ended), None, None)
@@ -195,14 +198,14 @@ class Simulation:
 
     def kill(self, execution: Execution) -> None:
         """StopExecution, or its time is up: states end, a running function does not know."""
-        execution.status = "ABORTED"
+        execution.status, execution.ended = "ABORTED", self.now
 
     def _advance(self, flow: Flow, value: Any, error: Exception | None) -> None:
         execution = flow.execution
         if execution.status != "RUNNING":
             return
         if self.now > execution.deadline:
-            execution.status = "TIMED_OUT"
+            execution.status, execution.ended = "TIMED_OUT", self.now
             return
         try:
             asked = flow.steps.throw(error) if error else flow.steps.send(value)
@@ -367,6 +370,7 @@ class Simulation:
         faults = self.faults.get(number)
         if faults:
             self._faulty(frame, number, list(faults))
+            self.world.lie, self.world.next_lag, self.world.next_failure, self.stale = "", None, False, 0
         else:
             self._make(frame, number, "")
         for other, its in self.beside.pop(number, ()):
@@ -412,7 +416,6 @@ class Simulation:
             else:
                 wrong = fault.do
         self._make(frame, number, wrong)
-        self.world.lie, self.world.next_lag, self.world.next_failure, self.stale = "", None, False, 0
         if after and not frame.dead:
             if after == "kill-after":
                 self.kill(frame.execution)
@@ -431,6 +434,10 @@ class Simulation:
             answer = self._perform(frame, call, wrong)
         except CrossmeshError as raised:
             error = raised
+        except (Broken, AssertionError):
+            raise
+        except Exception as raised:
+            raise Broken("clear-errors", f"{call.port}.{call.method} raised {type(raised).__name__}: {raised}") from raised
         finally:
             self.current, self.wire_fault = None, ""
         self.rules.called(frame, call, answer, error)

@@ -23,6 +23,7 @@ from world.aws.models.errors import AwsError
 SPACE = "appmesh-demo.pvt.aws.local"
 SERVICE = {"front": "front", "blue": "colorapp", "red": "colorapp"}
 NODE = {"front": "front_appmesh-demo", "blue": "colorapp-blue_appmesh-demo", "red": "colorapp-red_appmesh-demo"}
+STALE_FOR = 20.0  # seconds within which reads of Cloud Map agree: an assumption, AWS names no number
 OWNER_MARK, CLUSTER_MARK, POD_MARK = "crossmesh/owner", "crossmesh/cluster", "crossmesh/pod-uid"
 ROUTE = {"meshName": "appmesh-demo", "virtualRouterName": "colorapp_appmesh-demo", "routeName": "color-route"}
 
@@ -40,8 +41,8 @@ def _rendered_once() -> None:
 
 
 @cache
-def contexts() -> tuple[Context, Context]:
-    """The shipped configuration as deployed, and the next one: red 3 : blue 1."""
+def contexts() -> tuple[Context, Context, Context]:
+    """The shipped configuration as deployed, the next one (red 3 : blue 1), and one without eksc1."""
     _rendered_once()
     found = load(ROOT / "config")
     assert found.settings is not None
@@ -50,7 +51,9 @@ def contexts() -> tuple[Context, Context]:
         msgspec.structs.replace(router, spec=reweighted(router.spec) if router.name == "colorapp" else router.spec)
         for router in found.topology.routers
     )
-    return first, msgspec.structs.replace(first, topology=msgspec.structs.replace(found.topology, routers=routers), config="c2")
+    second = msgspec.structs.replace(first, topology=msgspec.structs.replace(found.topology, routers=routers), config="c2")
+    one = msgspec.structs.replace(found.settings, clusters=found.settings.clusters[1:])
+    return first, second, msgspec.structs.replace(first, settings=one, config="c3")
 
 
 def reweighted(spec: dict[str, Any]) -> dict[str, Any]:
@@ -78,12 +81,12 @@ class SimCloudMap(CloudMap):
 
     def __init__(self, clock: Callable[[], float], rng: random.Random) -> None:
         super().__init__(clock, rng)
-        self.before: dict[str, list[tuple[dict[str, Any], int]]] = {}
+        self.before: dict[str, list[tuple[dict[str, Any], int, float]]] = {}
 
     def finish_instance(self, operation: Operation) -> None:
         """Keep the picture, then let it change."""
         service = operation.payload[1]
-        self.before.setdefault(service.id, []).append((dict(service.instances), service.revision))
+        self.before.setdefault(service.id, []).append((dict(service.instances), service.revision, self.now))
         super().finish_instance(operation)
 
 
@@ -96,17 +99,20 @@ class World:
         self.lie, self.mesh_gone = "", False
         self.next_lag: float | None = None
         self.next_failure = False
-        first, second = contexts()
+        first = contexts()[0]
         policy = msgspec.structs.replace(first.settings.policy, removals=schedule.policy)  # type: ignore[arg-type]
         backend = msgspec.structs.replace(first.settings.mesh, backend="appmesh" if schedule.mesh else "none")
-        settings = msgspec.structs.replace(first.settings, policy=policy, mesh=backend)
-        self.deployed = tuple(msgspec.structs.replace(c, settings=settings, mode=schedule.mode) for c in (first, second))  # type: ignore[arg-type]
+        self.deployed = tuple(
+            msgspec.structs.replace(c, settings=msgspec.structs.replace(c.settings, policy=policy, mesh=backend), mode=schedule.mode)  # type: ignore[arg-type]
+            for c in contexts()
+        )
         self.context = self.deployed[0]
-        self.owner = settings.owner
+        self.owner = first.settings.owner
         self.clusters = {name: Cluster(name, f"uid-of-{name}") for name in sorted(schedule.pods)}
         self.foreign: dict[tuple[str, str], dict[str, str]] = {}
-        self.foreign_mesh: dict[str, Any] = {}
-        self.decorated: dict[str, tuple[str, str]] = {}
+        self.foreign_mesh: set[str] = set()  # kinds of declared resources that somebody else holds
+        self.decorated: dict[str, float] = {}  # instance id -> since when it carries somebody's x-note
+        self.robberies: list[str] = []
         self.robbed = 0
         self.mesh_touched = False
         self.made = 0
@@ -144,11 +150,12 @@ class World:
             service = self.cloud_map.services.get(request["ServiceId"])
         elif operation in ("DiscoverInstances", "DiscoverInstancesRevision"):
             service = self.service(request["ServiceName"])
-        history = self.cloud_map.before.get(service.id, []) if service else []
+        old = self.cloud_map.before.get(service.id, []) if service else []
+        history = [entry for entry in old if entry[2] >= self.clock() - STALE_FOR]
         if service is None or not history:
             return self.cloud_map.call(operation, request)
         self.settle()
-        instances, revision = history[max(0, len(history) - back)]
+        instances, revision, _ = history[max(0, len(history) - back)]
         kept = service.instances, service.discovered, service.discovered_revision
         if operation == "ListInstances":
             service.instances = instances
@@ -193,7 +200,7 @@ class World:
         """A new pod."""
         self.made += 1
         ip = ip or f"172.16.{self.made // 200}.{self.made % 200 + 1}"
-        made = SimPod(name, pod or f"{kind}-{self.made}", f"{name}-{kind}-{self.made:04}", ip, kind, ready=ready, live_since=self.clock())
+        made = SimPod(name, pod or f"{kind}-{self.made}", f"u{self.made:04}-{kind}", ip, kind, ready=ready, live_since=self.clock())
         self.clusters[name].put(made)
         self.ips[made.uid] = ip
         return made
@@ -245,8 +252,11 @@ class World:
                 found.append(f"{key}: {error.code}")
                 continue
             (resource,) = shown.values()
-            if resource["spec"] != spec:
+            if resource["spec"] != spec and key[0] not in self.foreign_mesh:
                 found.append(f"{key}: {resource['spec']}")
+        for kind in ("VirtualNode", "VirtualRouter") if not found else ():
+            (names,) = (v for k, v in self.app_mesh.call(f"List{kind}s", {"meshName": "appmesh-demo"}).items() if k != "nextToken")
+            found += [f"{kind} left-over is there" for ref in names if "left-over" in ref.values()]
         return found
 
     def answer(self, rng: random.Random) -> str:
@@ -405,6 +415,7 @@ class World:
         if victim is None:
             return ""
         self.robbed += 1
+        self.robberies.append(victim[1])
         return self._hand("DeregisterInstance", {"ServiceId": victim[0].id, "InstanceId": victim[1]})
 
     def _do_ghost(self, event: Event, _: Any) -> str:
@@ -445,7 +456,7 @@ class World:
         service, ident = victim
         attributes = {**service.instances[ident].attributes, **changes}
         if "x-note" in changes:
-            self.decorated[ident] = (service.name, changes["x-note"])
+            self.decorated[ident] = self.clock() + self.lag
         return self._hand("RegisterInstance", {"ServiceId": service.id, "InstanceId": ident, "Attributes": attributes})
 
     def _do_scribble(self, event: Event, _: Any) -> str:
@@ -454,8 +465,19 @@ class World:
     def _do_decorate(self, event: Event, _: Any) -> str:
         return self._overwrite(event, {"x-note": "kept"})
 
+    def _do_usurp(self, event: Event, _: Any) -> str:
+        """Another hand puts an instance of its own under the id of one of ours."""
+        victim = self._victim(event)
+        if victim is None:
+            return ""
+        service, ident = victim
+        attributes = {"AWS_INSTANCE_IPV4": "172.16.66.6"}
+        done = self._hand("RegisterInstance", {"ServiceId": service.id, "InstanceId": ident, "Attributes": attributes})
+        if done:
+            self.foreign[service.name, ident] = attributes
+        return done
+
     def _mesh_hand(self, operation: str, request: dict[str, Any]) -> str:
-        self.mesh_touched = True
         try:
             self.app_mesh.call(operation, request)
         except AwsError:
@@ -468,19 +490,33 @@ class World:
         return self._mesh_hand("UpdateRoute", {**ROUTE, "spec": spec})
 
     def _do_unroute(self, _: Event, __: Any) -> str:
+        self.mesh_touched = True
         return self._mesh_hand("DeleteRoute", ROUTE)
+
+    def _do_foreign_route(self, event: Event, _: Any) -> str:
+        """Somebody else made the route that we declare, after ours was deleted."""
+        self.mesh_touched = True
+        self.foreign_mesh.add("Route")
+        self._mesh_hand("DeleteRoute", ROUTE)
+        targets = [{"virtualNode": NODE["blue"], "weight": 1}]
+        spec = {"httpRoute": {"match": {"prefix": "/"}, "action": {"weightedTargets": targets}}}
+        return self._mesh_hand("CreateRoute", {**ROUTE, "spec": spec})
 
     def _do_foreign_node(self, _: Event, __: Any) -> str:
         """Somebody else's virtual node in our mesh."""
-        self.foreign_mesh["theirs"] = {"listeners": [{"portMapping": {"port": 9, "protocol": "tcp"}}]}
-        return self._mesh_hand(
-            "CreateVirtualNode", {"meshName": "appmesh-demo", "virtualNodeName": "theirs", "spec": self.foreign_mesh["theirs"]}
-        )
+        spec = {"listeners": [{"portMapping": {"port": 9, "protocol": "tcp"}}]}
+        return self._mesh_hand("CreateVirtualNode", {"meshName": "appmesh-demo", "virtualNodeName": "theirs", "spec": spec})
 
     def _do_our_node(self, _: Event, __: Any) -> str:
-        """A virtual node of ours that no manifest declares any more."""
-        request = {"meshName": "appmesh-demo", "virtualNodeName": "left-over", "spec": {}}
-        return self._mesh_hand("CreateVirtualNode", {**request, "tags": [{"key": "crossmesh:owner", "value": self.owner}]})
+        """A virtual node, router and route of ours that no manifest declares any more."""
+        tags = [{"key": "crossmesh:owner", "value": self.owner}]
+        mesh: dict[str, Any] = {"meshName": "appmesh-demo", "tags": tags}
+        self._mesh_hand("CreateVirtualNode", {**mesh, "virtualNodeName": "left-over", "spec": {}})
+        listener = {"listeners": [{"portMapping": {"port": 8080, "protocol": "http"}}]}
+        self._mesh_hand("CreateVirtualRouter", {**mesh, "virtualRouterName": "left-over", "spec": listener})
+        targets = [{"virtualNode": "left-over", "weight": 1}]
+        spec = {"httpRoute": {"match": {"prefix": "/"}, "action": {"weightedTargets": targets}}}
+        return self._mesh_hand("CreateRoute", {**mesh, "virtualRouterName": "left-over", "routeName": "left-over", "spec": spec})
 
     def _do_mesh_gone(self, _: Event, __: Any) -> str:
         self.mesh_gone = True

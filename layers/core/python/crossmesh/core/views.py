@@ -109,7 +109,11 @@ class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RegistryView(msgspec.Struct, frozen=True, kw_only=True):
-    """All Cloud Map services that the topology names, sorted by key, and the time (seconds) the reading began."""
+    """All Cloud Map services that the topology names, sorted by key, and the time (seconds) the reading began.
+
+    `since`: begin of the first reading that showed these revisions (0 = this one); a list read so early may be behind its revision.
+    """
 
     begun: float
+    since: float = 0.0
     services: tuple[ServiceView, ...] = ()

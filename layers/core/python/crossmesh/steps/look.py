@@ -1,7 +1,8 @@
 """Step `Look`: observe → plan, without writes, and say whether a run is needed. Each minute, and at every hint.
 
 Storm-proof: one look at a time. A hint that meets a look under way asks it to look once more; a hundred hints cost two looks (rule 10).
-A quiet look reads each cluster's pods and one revision a service; all instances are listed when a revision moved, and every 10 minutes.
+A quiet look reads each cluster's pods and one revision a service; all instances are listed when a revision moved, once more when that has settled (a list may
+be behind the revision that called for it), and every 10 minutes.
 """
 
 import msgspec
@@ -22,6 +23,9 @@ from crossmesh.steps.plan_registry import decide
 LEASE = "look"
 LIFE = 60.0  # seconds, no longer than the function may run: a look that was killed never blocks for longer than one period
 FULL_EVERY = 600.0  # seconds between full listings of unmoved services
+SETTLED = (
+    30.0  # seconds after a revision was first seen from which a list is trusted to show all of it: reads of Cloud Map agree only in the end
+)
 REGISTRY, LAST = "registry/last.json", "look"
 _LOOKS_AT_MOST = 3
 
@@ -160,18 +164,18 @@ def _clusters(context: Context, registry: RegistryView, memory: Memory, operator
 
 
 def _registry(context: Context, memory: Memory) -> Step[RegistryView]:
-    """The registry as last listed where no revision moved since, else listed anew."""
+    """The registry as last listed where no revision moved since, else listed anew; and once more when what moved has settled."""
     now = yield from call(Clock.now)
     data = yield from call(RunStore.get, REGISTRY)
     names = observe.service_names(context, memory)
-    if data is not None:
-        last = codec.decode(data, RegistryView)
-        known = tuple((s.namespace, s.service) for s in last.services)
-        if set(known) == set(names) and now - last.begun < FULL_EVERY and all(s.id for s in last.services):
-            revisions = yield from together([to(Registry.revision, s.namespace, s.service) for s in last.services])
-            if all(revision == s.revision for revision, s in zip(revisions, last.services, strict=True)):
-                return last
+    last = codec.decode(data, RegistryView) if data is not None else RegistryView(begun=0.0)
+    if set(names) == {(s.namespace, s.service) for s in last.services} and now - last.begun < FULL_EVERY and all(s.id for s in last.services):
+        revisions = yield from together([to(Registry.revision, s.namespace, s.service) for s in last.services])
+        if revisions == [s.revision for s in last.services] and last.begun - last.since >= SETTLED:
+            return last
     view = yield from observe.registry(context, memory)
+    same = [s.revision for s in view.services] == [s.revision for s in last.services]
+    view = msgspec.structs.replace(view, since=last.since if same else view.begun)
     yield from call(RunStore.put, REGISTRY, codec.encode(view))
     return view
 

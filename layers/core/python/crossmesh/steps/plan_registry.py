@@ -42,7 +42,10 @@ def decide(context: Context, views: tuple[View, ...], registry: RegistryView, me
 
 
 def run(request: Request, context: Context) -> Step[Response]:
-    """Plan from the stored views, with what the look before it saw Terminating."""
+    """Plan from the stored views, with what the look before it saw Terminating. Nothing where another configuration was deployed meanwhile: it would be no
+    plan of this run's inputs, and could not be replayed."""
+    if request.run.config != context.config:
+        return Response(plan="", first_stage=0, actions=0, withheld=0)
     registry = yield from store.load(store.key(request.run.id, "registry"), RegistryView)
     memory = yield from store.load(store.key(request.run.id, "memory"), Memory)
     if request.run.look:

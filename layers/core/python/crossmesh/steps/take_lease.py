@@ -17,7 +17,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """`held`: another execution has the lease and will go once more, or everything is paused. Otherwise `run` is what the other steps get."""
+    """`held`: another execution has the lease and will go once more, or everything is paused, or Mode observe forbids to write. Otherwise `run` is what the other steps get."""
 
     held: bool
     run: Run
@@ -27,7 +27,7 @@ def run(request: Request, context: Context) -> Step[Response]:
     """Take the lease for `request.execution`."""
     now = yield from call(Clock.now)
     operator = yield from store.operator()
-    taken = None if operator.paused else (yield from lease.take(request.execution))
+    taken = None if operator.paused or context.mode == "observe" else (yield from lease.take(request.execution))
     this = Run(
         id=request.id,
         execution=request.execution,
