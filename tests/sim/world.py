@@ -254,7 +254,7 @@ class World:
             (resource,) = shown.values()
             if resource["spec"] != spec and key[0] not in self.foreign_mesh:
                 found.append(f"{key}: {resource['spec']}")
-        for kind in ("VirtualNode", "VirtualRouter") if not found else ():
+        for kind in ("VirtualNode", "VirtualRouter") if not found and self.context.settings.policy.removals == "sync" else ():
             (names,) = (v for k, v in self.app_mesh.call(f"List{kind}s", {"meshName": "appmesh-demo"}).items() if k != "nextToken")
             found += [f"{kind} left-over is there" for ref in names if "left-over" in ref.values()]
         return found

@@ -17,7 +17,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """`held`: another execution has the lease and will go once more, or everything is paused, or Mode observe forbids to write. Otherwise `run` is what the other steps get."""
+    """`held`: another execution has the lease and will go once more, or everything is paused, or Mode observe forbids to write.
+
+    Otherwise `run` is what the other steps get.
+    """
 
     held: bool
     run: Run
