@@ -1,4 +1,4 @@
-"""Schedules made for one thing each: the narrow windows that a random schedule seldom meets. Played for every mutant, and in `make proof` for the code as it is."""
+"""Schedules made for one thing each: the narrow windows that a random schedule seldom meets. Played for every mutant, and for the code as it is."""
 
 from collections.abc import Iterator
 

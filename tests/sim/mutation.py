@@ -59,7 +59,7 @@ def install(mutant: Mutant) -> None:
     if mutant.file.startswith(_PACKAGE):
         name = mutant.file.removeprefix(_PACKAGE).removesuffix(".py").replace("/", ".")
         sys.meta_path.insert(0, _Finder(name, str(application.ROOT / mutant.file), text))
-    for name in [n for n in sys.modules if n.partition(".")[0] == "crossmesh" or n.startswith("tests.sim.")]:
+    for name in [n for n in sys.modules if n.partition(".")[0] == "crossmesh" or n == "tests.sim" or n.startswith("tests.sim.")]:
         if name not in ("tests.sim.mutants", "tests.sim.schedule"):
             del sys.modules[name]
     from tests.sim import application as fresh  # the mutant's own
