@@ -155,3 +155,20 @@ def test_depth_and_size_are_bounded() -> None:
     assert mistakes("[" * 100_000)[0].startswith("error ")
     assert mistakes(b"#" * (LIMIT + 1)) == [f"error file-too-large f.yaml:1: found {LIMIT + 1:,} bytes, allowed are {LIMIT:,}"]
     assert read("f.yaml", b"#" * LIMIT) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("text", "level"),
+    [
+        ("apiVersion: apps/v1\nkind: Deployment\nspec: {image: {{IMAGE}}}\n", "warning"),
+        ("apiVersion: v1\nkind: Service\nmetadata:\n  annotations:\n    a: {{ .Values.b }}\n", "warning"),
+        ("apiVersion: appmesh.k8s.aws/v1beta2\nkind: VirtualNode\nspec: {port: {{PORT}}}\n", "error"),
+        ("apiVersion: v1\nkind: Namespace\nmetadata: {name: {{NAME}}}\n", "error"),
+        ("apiVersion: v1\nkind: List\nitems: [{{ITEMS}}]\n", "error"),
+        ("{{- if .Values.mesh }}\nkind: VirtualNode\n", "error"),
+    ],
+)
+def test_an_unfilled_template_is_an_error_only_where_a_manifest_of_ours_may_be_in_it(text: str, level: str) -> None:
+    trees, findings = read("f.yaml", f"{text}---\napiVersion: v1\nkind: Namespace\n".encode())
+    assert [finding.level for finding in findings] == [level]
+    assert [tree.value["kind"] for tree in trees] == ["Namespace"], "the next document is read all the same"

@@ -15,7 +15,7 @@ _UNIONS = {"accessLog", "certificate", "trust", "serviceDiscovery", "connectionP
 _ROUTES = ("grpcRoute", "httpRoute", "http2Route", "tcpRoute")
 _MAX_NAME = 255
 _PER_MESH = {"VirtualNode": 200, "VirtualService": 200, "VirtualRouter": 200, "VirtualGateway": 3}
-_ROUTES_PER_ROUTER, _BACKENDS_PER_NODE, _MESHES = 50, 50, 15
+_ROUTES_PER_ROUTER, _BACKENDS_PER_NODE, _MESHES, _ROUTES_PER_GATEWAY = 50, 50, 15, 10
 
 
 def check(document: Document, findings: Findings) -> None:
@@ -50,6 +50,16 @@ def check_quotas(members: Iterable[tuple[str, Document]], findings: Findings) ->
     meshes = [document for (_, kind), document in sorted(first.items()) if kind == "Mesh"]
     if len(meshes) > _MESHES:
         _quota(meshes[0], "", len(meshes), _MESHES, "meshes in an account", findings)
+
+
+def check_gateway_routes(routes: Iterable[tuple[str, Document]], findings: Findings) -> None:
+    """Report gateways with more routes than App Mesh's default quota; `routes` are (gateway, route)."""
+    grouped: dict[str, list[Document]] = {}
+    for gateway, route in routes:
+        grouped.setdefault(gateway, []).append(route)
+    for gateway, found in sorted(grouped.items()):
+        if len(found) > _ROUTES_PER_GATEWAY:
+            _quota(found[0], "", len(found), _ROUTES_PER_GATEWAY, f"gateway routes of {gateway}", findings)
 
 
 def _refuses(document: Document, field: str, message: str, findings: Findings, cure: str = "") -> None:

@@ -69,6 +69,12 @@ class _Builder:
         topology = Topology(**{field: tuple(sorted(items, key=lambda r: (r.mesh, r.namespace, r.name))) for field, items in found.items()})
         self._unique_names(members)
         api_limits.check_quotas(members, self.findings)
+        routes = [
+            (f"{r.references['virtualGateway']} in mesh {r.mesh}", r) for r in topology.gateway_routes if "virtualGateway" in r.references
+        ]
+        api_limits.check_gateway_routes(
+            [(gateway, self.documents["GatewayRoute", route.namespace, route.name]) for gateway, route in routes], self.findings
+        )
         check_groups(topology, self.resolver, self.findings)
         self._prechecks(topology, ip_family)
         return Built(topology=topology, findings=self.findings.sorted())

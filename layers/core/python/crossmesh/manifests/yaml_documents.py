@@ -20,6 +20,9 @@ LIMIT = 5_000_000  # bytes a file; nobody wrote more by hand
 DEPTH = 100  # levels of nesting
 ALIASED = 100_000  # values that aliases may stand for in one file: a bomb is refused, not unpacked
 _PARTS = re.compile(r"^---(?=[ \t\r\n]|$)", re.MULTILINE)
+_VERSION = re.compile(r"^apiVersion:[ \t]*[\"']?([^\s\"'#]+)", re.MULTILINE)
+_KIND = re.compile(r"^kind:[ \t]*[\"']?([^\s\"'#]+)", re.MULTILINE)
+_OURS = re.compile(r"appmesh\.k8s\.aws/|v1 Namespace$|\S+ \w*List$")  # what a manifest of ours may be in
 _DIRECTIVE = re.compile(r"^%.*$", re.MULTILINE)
 
 
@@ -120,12 +123,19 @@ class _Composer:
                         trees.append(Tree(document=self.document, value=value, line=self._line(root), lines=self.lines, written=self.written))
                         self.document += 1
         except yaml.YAMLError as error:
-            self.findings.append(_finding(self.file, self.document, self._syntax(error)))
-            self.document += 1
+            self._refuse(self._syntax(error))
         except _Refused as refused:
-            self.findings.append(_finding(self.file, self.document, refused))
-            self.document += 1
+            self._refuse(refused)
         return trees
+
+    def _refuse(self, refused: _Refused) -> None:
+        """A part that cannot be read: an error, but for another tool's document, such as a Deployment with an unfilled template's braces."""
+        found = _finding(self.file, self.document, refused)
+        if (version := _VERSION.search(self.text)) and (kind := _KIND.search(self.text)) and not _OURS.match(f"{version[1]} {kind[1]}"):
+            message = f"{refused.message}; the {kind[1]} is read past, but kubectl will refuse it"
+            found = msgspec.structs.replace(found, level="warning", message=message)
+        self.findings.append(found)
+        self.document += 1
 
     def _next(self) -> Any:
         return self.events.get_event()
