@@ -9,7 +9,7 @@ from typing import Any
 
 from crossmesh import codec
 from crossmesh.adapters.dynamodb import unpacked
-from crossmesh.core.canary import Memory
+from crossmesh.core.canary import Memory, Verdict
 from crossmesh.core.report import Report
 
 from world.aws.clients import client
@@ -129,6 +129,18 @@ class Application:
 
         found: Memory = wait_for(newer, seconds, f"a verdict of canary {name}")
         return found
+
+    def diagnosed(self, name: str = "front-color", requests: int = 0, seconds: float = 90.0) -> Verdict:
+        """Run the canary by event, and wait until its verdict is good or diagnosed."""
+        self.canary(name, requests, seconds)
+
+        def done() -> Verdict | None:
+            data = self.document_of(f"canary/{name}")
+            last = codec.decode(data, Memory).last if data else None
+            return last if last and (last.kind == "good" or last.diagnoses is not None) else None
+
+        verdict: Verdict = wait_for(done, seconds, f"a diagnosis by canary {name}")
+        return verdict
 
     def calls(self, *, reset: bool = False) -> dict[str, Any]:
         """Calls counted by the world's own AWS server."""

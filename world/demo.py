@@ -146,16 +146,23 @@ def play(root: Path, name: str = "demo") -> None:
             counts = wait_moved(app, 0.1)
             bar(counts)
             check(fits(counts, 0.1), "the measured mix moved with it")
-        with step("Somebody breaks the colours: front answers 200 with an error body, and status codes hide it"):
-            pod = next(n for n in names if "red" in n)
-            colours.tell(f"pods/appmesh-demo/{pod}/behave", {"status": 503, "body": "broken"})
+        with step("A red pod's program dies and nobody notices: Cloud Map lists it still, front answers 200 with an error body"):
+            stale, about = next((i, a) for i, a in app.instances().items() if a["color"] == "red")
+            colours.tell(f"pods/appmesh-demo/{about['k8s.io/pod']}/kill")
             counts = app.mix(20)
-            check(any(body not in ("blue", "red") for body in counts), f"front says 200 all the same: {dict(counts)}")
+            check(any(body not in ("blue", "red") for body in counts), f"status codes hide it: front says 200 with {dict(counts)}")
             red = settled(app, "failed")
             check(red.kind == "failed", f"the canary is red: {red.says}")
-            colours.tell(f"pods/appmesh-demo/{pod}/behave", {})
+            first = (red.diagnoses or ())[0]
+            check(first.subject == stale, f"and names it: {first.what} ({'; '.join(first.evidence)})")
+            say.print(f"   cure: {first.cure}")
+            colours.delete("Pod", "appmesh-demo", about["k8s.io/pod"], grace=0)
+            fresh = {pod["metadata"]["name"] for pod in colours.wait_ready("appmesh-demo", "app=colorapp", 2)}
+            app.hint()
+            app.wait_pods(fresh)
+            wait_for(lambda: app.mix(6).keys() <= {"blue", "red"}, 20, "colours only")
             green = settled(app, "good")
-            check(green.kind == "good", f"cured, the canary is green again: {green.says}")
+            check(green.kind == "good", f"restarted, the canary is green again: {green.says}")
     say.print(f"\n[bold green]Every step held[/] in {time.monotonic() - step.began:.0f} s.")
 
 
@@ -172,8 +179,7 @@ def writes_of(app: Application) -> dict[str, int]:
 def settled(app: Application, kind: str) -> Verdict:
     """The canary's verdict once it is `kind`, or its third: the schedule runs canaries too, and one that began before the change may end after it."""
     for _ in range(3):
-        found = app.canary().last
-        assert found is not None
+        found = app.diagnosed()
         if found.kind == kind:
             break
     return found

@@ -6,7 +6,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
-PARTS = ("ministack", "control", "aws", "xds", "front", "resolver", "xray", "dataplane")
+PARTS = ("ministack", "control", "aws", "xds", "front", "front_tls", "resolver", "xray", "dataplane")
 CLUSTERS = {"eksc1": 2, "eksc2": 3}  # nodes each, as in the walkthrough
 
 

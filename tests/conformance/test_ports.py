@@ -1,23 +1,31 @@
 """One suite a port, every adapter: what is in memory must do what the adapters that reach AWS do."""
 
+import json
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import boto3
 import pytest
 from crossmesh.adapters.app_mesh import AppMesh
 from crossmesh.adapters.cloud_map import CloudMap
 from crossmesh.adapters.dynamodb import DynamoState
-from crossmesh.adapters.memory import MemoryMesh, MemoryRegistry, MemoryRunStore, MemoryState
+from crossmesh.adapters.ec2 import Ec2Networks
+from crossmesh.adapters.elb import ElasticLoadBalancing
+from crossmesh.adapters.memory import MemoryBalancers, MemoryMesh, MemoryNetworks, MemoryRegistry, MemoryRunStore, MemoryState
 from crossmesh.adapters.s3 import S3RunStore
 from crossmesh.core.actions import CreateService
+from crossmesh.core.facts import BalancerFacts, NetworkFacts, RuleFacts, TargetFacts
 from crossmesh.core.mesh_view import MeshTarget
+from crossmesh.core.settings import ClusterSettings
 from crossmesh.errors import Conflict, NotFound
 from crossmesh.ports import Lease
 
 from tests.conformance.aws_drivers import ServerProcess
 from world.aws.clients import client, environment
-from world.aws.seed import NAMESPACE, seed
+from world.aws.config import url
+from world.aws.seed import NAMESPACE, open_port, seed
 from world.clusters.client import wait_for
 
 
@@ -30,6 +38,11 @@ class Ports:
     state: Any
     runs: Any
     namespace_id: str
+    balancers: Any
+    networks: Any
+
+
+CLASSIC = "a1b2-17.us-east-1.elb.amazonaws.com"
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +64,25 @@ def reached(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ports]:
                 KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
             )
             region = "us-east-1"
-            yield Ports(CloudMap(region), AppMesh(region), DynamoState(region, "state"), S3RunStore(region, "runs"), namespace)
+            open_port(process.world, "eksc2", "eksc1", 8080)
+            tell(
+                process.world,
+                {
+                    "name": "a1b2",
+                    "hostname": CLASSIC,
+                    "listeners": [{"port": 80}],
+                    "instances": [{"id": "i-1"}, {"id": "i-2", "state": "OutOfService"}],
+                },
+            )
+            yield Ports(
+                CloudMap(region),
+                AppMesh(region),
+                DynamoState(region, "state"),
+                S3RunStore(region, "runs"),
+                namespace,
+                ElasticLoadBalancing(region),
+                Ec2Networks(region),
+            )
     finally:
         process.stop()
 
@@ -64,7 +95,20 @@ def ports(request: pytest.FixtureRequest) -> Ports:
         return found
     registry = MemoryRegistry()
     registry.namespaces[NAMESPACE] = ("ns-1", "DNS_PRIVATE")
-    return Ports(registry, MemoryMesh(), MemoryState(), MemoryRunStore(), "ns-1")
+    balancers, networks = MemoryBalancers(), MemoryNetworks()
+    targets = (TargetFacts(id="i-1", healthy=True), TargetFacts(id="i-2", healthy=False))
+    balancers.balancers[CLASSIC] = BalancerFacts(name="a1b2", kind="classic", ports=(80,), targets=targets)
+    networks.networks["eksc1"] = NetworkFacts(cluster="eksc1", group="sg-1", cidrs=("10.0.0.0/8",))
+    rule = RuleFacts(protocol="tcp", first=8080, last=8080, groups=("sg-1",))
+    networks.networks["eksc2"] = NetworkFacts(cluster="eksc2", group="sg-2", cidrs=("10.0.0.0/8",), rules=(rule,))
+    return Ports(registry, MemoryMesh(), MemoryState(), MemoryRunStore(), "ns-1", balancers, networks)
+
+
+def tell(world: Any, balancer: dict[str, Any]) -> None:
+    """What the data plane does: make a load balancer known."""
+    request = urllib.request.Request(f"{url(world, 'aws')}/_world/load-balancers", data=json.dumps(balancer).encode(), method="POST")
+    request.add_header("Content-Type", "application/json")
+    urllib.request.urlopen(request, timeout=5).close()
 
 
 def create(ports: Ports, name: str) -> tuple[str, str]:
@@ -187,3 +231,44 @@ def test_documents_and_runs_are_kept_as_they_are(ports: Ports) -> None:
         ports.runs.put(key, key.encode())
     assert ports.runs.get("runs/a/x.json") == b"runs/a/x.json"
     assert ports.runs.list("runs/a/") == ("runs/a/x.json", "runs/a/y.json")
+
+
+def test_a_load_balancer_is_found_by_its_host_name_with_listeners_and_targets(ports: Ports) -> None:
+    found = ports.balancers.find(CLASSIC)
+    assert (found.kind, found.ports) == ("classic", (80,))
+    assert {target.id: target.healthy for target in found.targets} == {"i-1": True, "i-2": False}
+    assert ports.balancers.find("shop.example.com") is None
+
+
+def test_a_network_load_balancer_is_found_through_the_newer_api(reached: Ports) -> None:
+    elb = boto3.client("elbv2")
+    made = elb.create_load_balancer(Name="wide", Type="network", Subnets=[])["LoadBalancers"][0]
+    group = elb.create_target_group(Name="pods", Protocol="TCP", Port=8080, TargetType="ip")["TargetGroups"][0]["TargetGroupArn"]
+    elb.register_targets(TargetGroupArn=group, Targets=[{"Id": "10.0.0.1", "Port": 8080}])
+    forward = [{"Type": "forward", "TargetGroupArn": group}]
+    elb.create_listener(LoadBalancerArn=made["LoadBalancerArn"], Protocol="TCP", Port=443, DefaultActions=forward)
+    found = reached.balancers.find("wide-0a1b.elb.us-east-1.amazonaws.com")
+    assert (found.name, found.kind, found.ports) == ("wide", "network", (443,))
+    assert [target.id for target in found.targets] == ["10.0.0.1:8080"]
+    with pytest.raises(NotFound):
+        reached.balancers.find("gone-0a1b.elb.us-east-1.amazonaws.com")
+
+
+def test_a_clusters_network_tells_group_addresses_and_who_is_let_in(ports: Ports) -> None:
+    one, two = (ports.networks.observe(ClusterSettings(name=name, eks=name, region="us-east-1")) for name in ("eksc1", "eksc2"))
+    assert one.cidrs == two.cidrs != ()
+    assert one.group != two.group
+    assert [(rule.protocol, rule.first, rule.last, rule.groups) for rule in two.rules] == [("tcp", 8080, 8080, (one.group,))]
+    with pytest.raises(NotFound):
+        ports.networks.observe(ClusterSettings(name="none", eks="none", region="us-east-1"))
+
+
+def test_a_rule_of_ours_is_added_once_known_by_its_mark_and_taken_away_once(ports: Ports) -> None:
+    cluster = ClusterSettings(name="eksc1", eks="eksc1", region="us-east-1")
+    group, other = (ports.networks.observe(ClusterSettings(name=n, eks=n, region="us-east-1")).group for n in ("eksc1", "eksc2"))
+    for _ in range(2):
+        ports.networks.open(cluster, group, other, 9090, "crossmesh:owner=t")
+        assert [(r.first, r.groups, r.mark) for r in ports.networks.observe(cluster).rules] == [(9090, (other,), "crossmesh:owner=t")]
+    for _ in range(2):
+        ports.networks.close(cluster, group, other, 9090, "crossmesh:owner=t")
+        assert ports.networks.observe(cluster).rules == ()

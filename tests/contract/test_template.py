@@ -69,8 +69,17 @@ def test_every_way_that_fails_ends_in_fail(machine: str) -> None:
             while target not in seen and definition(machine)["States"][target]["Type"] not in ("Fail", "Succeed"):
                 seen.add(target)
                 target = definition(machine)["States"][target].get("Next", target)
-            allowed = {"Look again": {"Done"}, "Probe front": {"Failed", "Kept", "Was every promise kept?"}}.get(name, {"Failed"})
+            allowed = {"Look again": {"Done"}}.get(name, {"Failed"})
             assert target in allowed, f"{name} fails into {target}"
+
+
+def test_a_canary_that_cannot_be_probed_or_judged_stops_no_other() -> None:
+    each = definition("Canary")["States"]["Each canary"]["ItemProcessor"]["States"]
+    for name, state in each.items():
+        if state["Type"] == "Task":
+            (caught,) = state["Catch"]
+            assert caught["ErrorEquals"] == ["States.ALL"], name
+            assert each[caught["Next"]]["Type"] != "Fail", name
 
 
 @pytest.mark.parametrize("machine", sorted(MACHINES))
@@ -107,7 +116,10 @@ def test_only_two_functions_may_write_to_what_is_kept() -> None:
 
     assert {f for f in FUNCTIONS if writes(f, "servicediscovery")} == {"ApplyRegistryFunction"}
     assert {f for f in FUNCTIONS if writes(f, "appmesh")} == {"ReconcileMeshFunction"}
-    assert not any(writes(f, "ec2") or writes(f, "eks") for f in FUNCTIONS)
+    assert not any(writes(f, "eks") for f in FUNCTIONS)
+    assert {f for f in FUNCTIONS if writes(f, "ec2")} == {"OpenPortsFunction"}
+    given = [s for s in FUNCTIONS["OpenPortsFunction"]["Policies"][0]["Statement"] if "ec2:AuthorizeSecurityGroupIngress" in str(s)]
+    assert [list(s) == ["Fn::If"] and s["Fn::If"][0] for s in given] == ["OpensPorts"], "only where the parameter says open"
 
 
 def test_the_deciding_function_reaches_the_run_store_and_nothing_else() -> None:
@@ -123,7 +135,8 @@ def test_nobody_is_given_everything() -> None:
 
 def test_only_functions_that_read_clusters_carry_the_kubernetes_layer() -> None:
     with_layer = {name for name, properties in FUNCTIONS.items() if any("Kubernetes" in str(layer) for layer in properties.get("Layers", ()))}
-    assert with_layer == {name for name in FUNCTIONS if "eks:DescribeCluster" in actions(name)}
+    assert with_layer == {name for name in FUNCTIONS if f"{name}Role" in str(TEMPLATE["Outputs"]["ReaderRoleArns"])}
+    assert all("eks:DescribeCluster" in actions(name) for name in with_layer)
 
 
 def test_the_own_code_layer_has_no_build_step() -> None:

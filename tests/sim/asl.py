@@ -4,6 +4,7 @@ A machine's execution is a generator that yields `Invoke`, `Start`, `Sleep` or `
 https://docs.aws.amazon.com/step-functions/latest/dg/concepts-amazon-states-language.html
 """
 
+import json
 from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import datetime
@@ -267,10 +268,14 @@ def path(where: str | None, data: Any, context: Document) -> Any:
     if where is None:
         return {}
     if where.startswith("States."):
-        raise UnknownFeature(f"intrinsic function {where}")
+        return _intrinsic(where, data, context)
     found, rest = (context, where[2:]) if where.startswith("$$") else (data, where[1:])
     for part in rest.split("."):
         if not part:
+            continue
+        every = part.endswith("[*]") and not rest.partition("[*]")[2].count("[")
+        if every or isinstance(found, _Every):
+            found = _each(found, part.removesuffix("[*]"), where, every=every)
             continue
         if "[" in part or "*" in part or "?" in part:
             raise UnknownFeature(f"path {where}")
@@ -278,6 +283,26 @@ def path(where: str | None, data: Any, context: Document) -> Any:
             raise Unsound(f"{where} is not in {sorted(found) if isinstance(found, dict) else type(found).__name__}")
         found = found[part]
     return found
+
+
+class _Every(list[Any]):
+    """The values that `[*]` gave: what follows is looked up in each."""
+
+
+def _each(found: Any, name: str, where: str, *, every: bool) -> "_Every":
+    try:
+        return _Every(found[name] if every else [one[name] for one in found])
+    except (KeyError, TypeError) as error:
+        raise Unsound(f"{where} is not in {found}") from error
+
+
+def _intrinsic(call: str, data: Any, context: Document) -> Any:
+    """The intrinsic functions that the machines use: States.ArrayContains(array path, literal)."""
+    name, _, rest = call.partition("(")
+    array, _, value = rest.removesuffix(")").rpartition(",")
+    if name != "States.ArrayContains" or not array:
+        raise UnknownFeature(f"intrinsic function {call}")
+    return json.loads(value) in path(array.strip(), data, context)
 
 
 def _put(where: str | None, data: Any, result: Any) -> Any:

@@ -41,6 +41,7 @@ def prepare_environment(world: Document, folder: Path) -> None:
             "S3_DATA_DIR": str(folder / "s3"),
             "STATE_DIR": str(folder / "state"),
             "NO_PROXY": "127.0.0.1,localhost",
+            "SSL_CERT_FILE": str(folder / "front.ca.pem"),
             "AWS_CONFIG_FILE": "/dev/null",
             "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
         }

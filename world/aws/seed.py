@@ -1,4 +1,4 @@
-"""What is there before anything is deployed: the shared VPC, a security group for each cluster's nodes, the Cloud Map namespace."""
+"""What is there before anything is deployed: the shared VPC, whose addresses the pods have as on EKS, a security group for each cluster's nodes, the Cloud Map namespace."""
 
 import json
 import time
@@ -9,7 +9,6 @@ from world.aws.clients import client
 from world.aws.config import Document, read_world, url
 
 NAMESPACE = "appmesh-demo.pvt.aws.local"
-VPC_CIDR = "172.16.0.0/16"
 WAIT_S = 30.0
 
 
@@ -17,7 +16,7 @@ def seed(world: Any) -> Document:
     """Make what is missing, leave what is there; answers {"vpc_id", "groups": {name: id}, "namespace_id"}."""
     document = read_world(world)
     ec2 = client(document, "ec2")
-    vpc = _vpc(ec2)
+    vpc = _vpc(ec2, document["pod_network"])
     groups = {cluster["security_group"]: _group(ec2, vpc, cluster["security_group"]) for cluster in document["clusters"].values()}
     network = {"vpc_id": vpc, "groups": groups}
     tell = urllib.request.Request(f"{url(document, 'aws')}/_world/network", data=json.dumps(network).encode(), method="POST")
@@ -26,9 +25,9 @@ def seed(world: Any) -> Document:
     return network | {"namespace_id": _namespace(client(document, "servicediscovery"), vpc)}
 
 
-def _vpc(ec2: Any) -> str:
-    found = [vpc for vpc in ec2.describe_vpcs()["Vpcs"] if vpc["CidrBlock"] == VPC_CIDR]
-    return found[0]["VpcId"] if found else ec2.create_vpc(CidrBlock=VPC_CIDR)["Vpc"]["VpcId"]
+def _vpc(ec2: Any, cidr: str) -> str:
+    found = [vpc for vpc in ec2.describe_vpcs()["Vpcs"] if vpc["CidrBlock"] == cidr]
+    return found[0]["VpcId"] if found else ec2.create_vpc(CidrBlock=cidr)["Vpc"]["VpcId"]
 
 
 def _groups(ec2: Any, name: str) -> list[Document]:
@@ -54,6 +53,19 @@ def _namespace(cloud_map: Any, vpc: str) -> str:
         if time.monotonic() > until:
             raise TimeoutError(f"the namespace {NAMESPACE} did not appear within {WAIT_S:.0f} s")
         time.sleep(0.05)
+
+
+def close_port(world: Any, target: str, source: str, port: int) -> None:
+    """Take away every rule by which the group of cluster `source` reaches `port` of that of `target`, whoever gave it."""
+    document = read_world(world)
+    ec2 = client(document, "ec2")
+    to, of = (_groups(ec2, document["clusters"][name]["security_group"])[0] for name in (target, source))
+    for rule in to["IpPermissions"]:
+        pairs = [pair for pair in rule.get("UserIdGroupPairs", ()) if pair["GroupId"] == of["GroupId"]]
+        if rule.get("FromPort") == port and pairs:
+            kept = {"GroupId": of["GroupId"], **({"Description": pairs[0]["Description"]} if pairs[0].get("Description") else {})}
+            permission = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "UserIdGroupPairs": [kept]}
+            ec2.revoke_security_group_ingress(GroupId=to["GroupId"], IpPermissions=[permission])
 
 
 def open_port(world: Any, target: str, source: str, port: int) -> None:

@@ -43,7 +43,7 @@ class Control:
             self.store.compact()
         elif path == "/_world/identity":
             self._new_identity(body.get("uid"))
-        elif found := re.fullmatch(r"/_world/pods/([^/]+)/([^/]+)/(kill|sick|behave)", path):
+        elif found := re.fullmatch(r"/_world/pods/([^/]+)/([^/]+)/(kill|sick|behave|container)", path):
             return self._hurt(self.store.get(("", "pods", found[1], found[2])), found[3], body)
         else:
             raise KeyError(path)
@@ -57,6 +57,8 @@ class Control:
                 self.controllers.ready(_key(pod), uid, on=False)
         elif how == "sick":
             self.controllers.ready(_key(pod), uid, on=not body.get("on", True))
+        elif how == "container":
+            self.controllers.container(_key(pod), body["name"], ready=bool(body["ready"]))
         else:
             self.runtime.behave(uid, body)
         return {"ok": True, "uid": uid}

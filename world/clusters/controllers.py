@@ -251,8 +251,8 @@ class Controllers:
         self._set_status(found, running["status"])
         self.after(_seconds(pod, "ready-delay", READY_S), lambda: self.ready(_key(pod), uid, on=True))
 
-    def ready(self, key: tuple[str, str, str, str], uid: str, *, on: bool) -> None:
-        """Containers ready or not; the pod's own Ready also waits for its readiness gates."""
+    def ready(self, key: tuple[str, str, str, str], uid: str, *, on: bool, containers: bool = True) -> None:
+        """Containers ready or not (all of them, unless `containers` is False); the pod's own Ready also waits for its readiness gates."""
         try:
             found = self.store.get(key)
         except ApiError:
@@ -275,9 +275,27 @@ class Controllers:
             }
             for kind, state in states.items()
         ]
-        for container in status.get("containerStatuses", ()):
+        for container in status.get("containerStatuses", ()) if containers else ():
             container["ready"] = on
         self._set_status(found, status)
+
+    def container(self, key: tuple[str, str, str, str], name: str, *, ready: bool) -> None:
+        """One container's readiness, and by it the pod's: ContainersReady only where all are."""
+        try:
+            found = self.store.get(key)
+        except ApiError:
+            return
+        status = json.loads(json.dumps(found["status"]))
+        state = {"running": {"startedAt": timestamp()}} if ready else {"waiting": {"reason": "CrashLoopBackOff"}}
+        for held in status.get("containerStatuses", ()):
+            if held["name"] == name:
+                held.update(ready=ready, state=state)
+        self._set_status(found, status)
+        others = [held["ready"] for held in status.get("containerStatuses", ()) if held["name"] != name]
+        states = {c["type"]: c["status"] for c in status.get("conditions", ())}
+        whole = ready and all(others)
+        if (states.get("ContainersReady") == "True") != whole:
+            self.ready(key, found["metadata"]["uid"], on=whole, containers=False)
 
     def _end(self, pod: Object) -> None:
         """Grace: preStop's sleep, at most the grace period; then the process ends and the object goes."""

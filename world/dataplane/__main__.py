@@ -14,6 +14,7 @@ from aiohttp import web
 
 from world.aws.process import end_group_with_me, lead_group, say_ready
 from world.dataplane.balancer import Balancer
+from world.dataplane.certificates import Certificates
 from world.dataplane.envoys import Envoys
 from world.dataplane.management import Management
 from world.dataplane.pods_view import PodsView
@@ -34,11 +35,11 @@ async def listen(port: int, *routes: web.RouteDef) -> web.AppRunner:
 class Switches:
     """The control server."""
 
-    def __init__(self, envoys: Envoys, management: Management, resolver: Resolver) -> None:
-        self.envoys, self.management, self.resolver = envoys, management, resolver
+    def __init__(self, envoys: Envoys, management: Management, resolver: Resolver, certificates: Certificates) -> None:
+        self.envoys, self.management, self.resolver, self.certificates = envoys, management, resolver, certificates
 
     async def post(self, request: web.Request) -> web.Response:
-        """envoy/kill, envoy/stop, envoy/start, management/stop, management/start, dns."""
+        """envoy/kill, envoy/stop, envoy/start, management/stop, management/start, dns, targets, certificate."""
         what = request.match_info["what"]
         if what in ("envoy/kill", "envoy/stop"):
             self.envoys.paused = what == "envoy/stop"
@@ -52,6 +53,10 @@ class Switches:
             self.resolver.removed ^= self.resolver.removed if body.get("restore") else set()
             if body.get("remove"):
                 self.resolver.removed.add(body["remove"])
+        elif what == "targets":
+            self.resolver.balancer.detached = bool((await request.json()).get("detached"))
+        elif what == "certificate":
+            self.certificates.renew(float((await request.json())["days"]))
         else:
             return web.Response(status=404)
         return web.json_response({"ok": True})
@@ -88,14 +93,16 @@ async def main(folder: Path) -> None:
     management = Management(document)
     envoys = Envoys(document, view, management)
     balancer = Balancer(document, view)
-    resolver = Resolver(balancer, ports["front"])
+    certificates = Certificates(folder)
+    resolver = Resolver(balancer, ports["front"], ports["front_tls"])
     segments = Segments(document)
     runners = [
         await listen(ports["xds"], web.post("/v3/discovery:{kind}", management.answer)),
         await listen(ports["resolver"], web.get("/resolve", resolver.resolve)),
-        await listen(ports["dataplane"], web.post("/_world/{what:.+}", Switches(envoys, management, resolver).post)),
+        await listen(ports["dataplane"], web.post("/_world/{what:.+}", Switches(envoys, management, resolver, certificates).post)),
     ]
     front = await asyncio.start_server(balancer.serve, "127.0.0.1", ports["front"], backlog=256)
+    secure = await asyncio.start_server(balancer.serve, "127.0.0.1", ports["front_tls"], backlog=256, ssl=certificates.context)
     follow = [
         view.follow(),
         envoys.follow(),
@@ -117,6 +124,7 @@ async def main(folder: Path) -> None:
     for task in tasks:
         task.cancel()
     front.close()
+    secure.close()
     for runner in runners:
         await runner.cleanup()
 

@@ -18,6 +18,7 @@ class Balancer:
         self.source = document["pod_network"].rpartition(".")[0].rpartition(".")[0] + ".255.1"
         self.view = view
         self.healthy: dict[tuple[str, int], bool] = {}
+        self.detached = False  # a load balancer whose targets nobody registers
         self.turn = 0
 
     def services(self) -> list[dict[str, Any]]:
@@ -25,7 +26,9 @@ class Balancer:
         return [service for service in self.view.services if service["hostname"]]
 
     def targets(self, service: dict[str, Any]) -> list[tuple[str, int]]:
-        """Addresses of ready pods that the Service selects."""
+        """Addresses of ready pods that the Service selects; none while detached."""
+        if self.detached:
+            return []
         port = int(service["ports"][0]["targetPort"])
         return [
             (pod["ip"], port)

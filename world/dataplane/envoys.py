@@ -1,10 +1,13 @@
 """One real Envoy for each pod with a sidecar, for as long as the pod lives."""
 
 import asyncio
+import contextlib
 import json
 import subprocess
 from pathlib import Path
 from typing import Any
+
+import aiohttp
 
 from world.dataplane import xds
 from world.dataplane.management import Management
@@ -29,6 +32,8 @@ class Envoys:
         self._index = document["index"]
         self._view, self._management = view, management
         self._running: dict[str, tuple[str, subprocess.Popen[bytes]]] = {}
+        self._controls = {name: cluster["control"] for name, cluster in document["clusters"].items()}
+        self._down: set[str] = set()
         self.paused = False
         self.count = 0
 
@@ -46,7 +51,19 @@ class Envoys:
             for uid, pod in wanted.items():
                 if uid not in self._running and not self.paused:
                     self._start(uid, pod)
+            for uid, pod in wanted.items():
+                await self._tell(uid, pod, running=uid in self._running)
             await asyncio.sleep(EVERY_S)
+
+    async def _tell(self, uid: str, pod: dict[str, Any], *, running: bool) -> None:
+        """The kubelet learns of a container that stays down, and of one that is back."""
+        if running != (uid in self._down):
+            return
+        self._down ^= {uid}
+        where = f"http://127.0.0.1:{self._controls[pod['cluster']]}/_world/pods/{pod['namespace']}/{pod['name']}/container"
+        with contextlib.suppress(aiohttp.ClientError, TimeoutError, OSError):
+            async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
+                await session.post(where, json={"name": "envoy", "ready": running})
 
     def _start(self, uid: str, pod: dict[str, Any]) -> None:
         proxy = f"{pod['virtual_node']}|{pod['ip']}"

@@ -28,9 +28,8 @@ class PodRuntime:
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
 
     def has_sidecar(self, pod: dict[str, Any]) -> bool:
-        """Front pods carry an Envoy unless an annotation says otherwise."""
-        asked = (pod["metadata"].get("annotations") or {}).get("world/sidecar")
-        return asked == "true" if asked else "feapp" in pod["spec"]["containers"][0].get("image", "")
+        """Whether an Envoy stands before its program: a container of that name, as the injecting webhook adds it."""
+        return any(container["name"] == "envoy" for container in pod["spec"]["containers"])
 
     def start(self, cluster: str, pod: dict[str, Any]) -> None:
         """Listen at the pod's address before returning."""

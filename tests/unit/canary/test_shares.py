@@ -11,6 +11,7 @@ from crossmesh.core.topology import Resource, Topology
 from tests.builders import PLACE
 
 CANARY = CanarySettings(name="c", url="http://x", expect=Expect(mix=Mix(of="color", bodies=())))
+COLOR = CanarySettings(name="c", url="http://x", expect=Expect(mix=Mix(of="color", bodies=(), path="/color")))
 BLUE, RED = {"blue_demo": Fraction(1)}, {"red_demo": Fraction(1)}
 
 
@@ -80,8 +81,8 @@ def test_nothing_is_promised_without_mix_service_router_or_route() -> None:
     ],
 )
 def test_the_first_route_that_a_plain_get_takes_decides(routes: tuple[dict[str, Any], ...]) -> None:
-    assert shares(topology(*routes), CANARY, "/color") == BLUE
-    assert shares(topology(*reversed(routes)), CANARY, "/color") == BLUE, "whatever the order of the documents"
+    assert shares(topology(*routes), COLOR) == BLUE
+    assert shares(topology(*reversed(routes)), COLOR) == BLUE, "whatever the order of the documents"
 
 
 def test_a_shift_stands_for_the_weights_of_its_route() -> None:

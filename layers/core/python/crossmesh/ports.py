@@ -10,6 +10,7 @@ import msgspec
 
 from crossmesh.core.actions import CreateService
 from crossmesh.core.canary import Memory, Sample, Verdict
+from crossmesh.core.facts import BalancerFacts, NetworkFacts, ServiceFacts, Workloads
 from crossmesh.core.live import Listed
 from crossmesh.core.mesh_view import MeshResource, MeshTarget
 from crossmesh.core.report import Report
@@ -58,6 +59,12 @@ class Clusters(Protocol):
 
     def load_balancer(self, target: ServiceTarget, cluster: ClusterSettings) -> str:
         """Host name of a Service's load balancer, "" while it has none. Raises NotFound, RefusedError, TransientError."""
+
+    def service(self, target: ServiceTarget, cluster: ClusterSettings) -> ServiceFacts:
+        """The Service: its load balancer's host name and its selector. Raises as `load_balancer` does."""
+
+    def workloads(self, cluster: ClusterSettings, namespaces: tuple[str, ...]) -> Workloads:
+        """Pods, Deployments and nodes in the detail that a diagnosis needs. Raises RefusedError, TransientError."""
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -187,6 +194,33 @@ class Front(Protocol):
 
         Never raises for what a server does: that is a Sample with an error.
         """
+
+
+class Instances(Protocol):
+    """Registered instances, asked directly, past the load balancer and the mesh."""
+
+    def ask(self, address: str, port: int, path: str, timeout: float, cidrs: tuple[str, ...]) -> Sample:
+        """One GET, or with `path` "" only a connection; an address outside `cidrs` is not asked (error "forbidden"). Never raises for what it does."""
+
+
+class Balancers(Protocol):
+    """Elastic Load Balancing, read only."""
+
+    def find(self, host: str) -> BalancerFacts | None:
+        """The classic, network or application load balancer of that host name; None for a name that is none's. Raises RefusedError, TransientError."""
+
+
+class Networks(Protocol):
+    """The security groups and address blocks of clusters."""
+
+    def observe(self, cluster: ClusterSettings) -> NetworkFacts:
+        """A cluster's network. Raises NotFound, RefusedError, TransientError."""
+
+    def open(self, cluster: ClusterSettings, group: str, source_group: str, port: int, mark: str) -> None:
+        """Admit `source_group` to tcp/`port` of `group` by a rule described as `mark`; one that is there already is none's error."""
+
+    def close(self, cluster: ClusterSettings, group: str, source_group: str, port: int, mark: str) -> None:
+        """Take that rule away; nothing where it is gone."""
 
 
 class Telemetry(Protocol):

@@ -67,6 +67,8 @@ class Ports(Mapping[str, Any]):
 
                 resolver = os.environ.get("CROSSMESH_RESOLVER", "")
                 return Front(resolver_at(resolver) if resolver else system_resolve)
+            case "Instances" | "Balancers" | "Networks":
+                return _along_the_path(port, self._region)
             case "Telemetry":
                 from crossmesh.telemetry import EmbeddedMetrics
 
@@ -82,6 +84,23 @@ class Ports(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._made)
+
+
+def _along_the_path(port: str, region: str) -> Any:
+    """The adapters that only a diagnosis asks."""
+    match port:
+        case "Instances":
+            from crossmesh.adapters.instances import Instances
+
+            return Instances()
+        case "Balancers":
+            from crossmesh.adapters.elb import ElasticLoadBalancing
+
+            return ElasticLoadBalancing(region)
+        case _:
+            from crossmesh.adapters.ec2 import Ec2Networks
+
+            return Ec2Networks(region)
 
 
 @cache

@@ -10,6 +10,7 @@ from typing import Any
 import botocore.config
 import botocore.exceptions
 import botocore.session
+from botocore.exceptions import ClientError as ClientError  # for adapters to which one code is an answer
 
 from crossmesh import __version__
 from crossmesh.errors import Conflict, CrossmeshError, NotFound, RefusedError, ServiceGone, Throttled, TransientError

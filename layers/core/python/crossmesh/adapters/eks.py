@@ -28,6 +28,8 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str
     ca: bytes  # PEM
     ipv6: bool = False
+    group: str = ""  # the cluster security group, which managed nodes and their pods carry
+    vpc: str = ""
 
 
 def bearer_token(credentials: Credentials, region: str, eks_name: str) -> str:
@@ -55,12 +57,14 @@ class Eks:
         if known is not None:
             return known
         with aws.translated():
-            client = aws.client("eks", cluster.region, credentials=self._keys(cluster, now))
+            client = aws.client("eks", cluster.region, credentials=self.keys(cluster, now))
             found = client.describe_cluster(name=cluster.eks)["cluster"]
         access = Access(
             endpoint=found["endpoint"],
             ca=base64.b64decode(found["certificateAuthority"]["data"]),
             ipv6=found.get("kubernetesNetworkConfig", {}).get("ipFamily") == "ipv6",
+            group=found.get("resourcesVpcConfig", {}).get("clusterSecurityGroupId", ""),
+            vpc=found.get("resourcesVpcConfig", {}).get("vpcId", ""),
         )
         with self._lock:
             self._access[cluster.name] = access
@@ -73,7 +77,7 @@ class Eks:
 
     def token(self, cluster: ClusterSettings, now: float) -> str:
         """A fresh bearer token."""
-        keys = self._keys(cluster, now)
+        keys = self.keys(cluster, now)
         if keys is None:
             own = self._session.get_credentials()
             if own is None:
@@ -84,7 +88,7 @@ class Eks:
             credentials = Credentials(keys["access_key_id"], keys["secret_access_key"], keys["session_token"])
         return bearer_token(credentials, cluster.region, cluster.eks)
 
-    def _keys(self, cluster: ClusterSettings, now: float) -> dict[str, str] | None:
+    def keys(self, cluster: ClusterSettings, now: float) -> dict[str, str] | None:
         """Credentials of the cluster's role in another account, None for our own."""
         if not cluster.role_arn:
             return None

@@ -37,6 +37,7 @@ class Front:
     """Implements `ports.Front`.
 
     `hosts`: where a redirect may lead besides the host that was asked. `trust`: whose certificates are believed, by default the system's.
+    `sampled` False: not even the first request of a run is traced.
     """
 
     def __init__(
@@ -47,12 +48,14 @@ class Front:
         trust: ssl.SSLContext | None = None,
         pace: float = PACE,
         budget: float = BUDGET,
+        sampled: bool = True,
     ) -> None:
         self._resolve = resolve
         self._hosts = {host.lower() for host in hosts}
         self._trust = trust
         self._pace = pace
         self._budget = budget
+        self._sampled = sampled
 
     def probe(self, url: str, requests: int, timeout: float, canary: str, *, follow: bool = True) -> tuple[Sample, ...]:
         """`requests` GETs of `url`, each within `timeout` seconds; the first carries a sampled trace header.
@@ -68,7 +71,7 @@ class Front:
             if number and waited > self._budget:
                 return None
             time.sleep(max(0.0, number / self._pace - waited))
-            if number == 0:
+            if number == 0 and self._sampled:
                 return self._traced(url, timeout, canary, follow=follow)
             trace = tracing.new_trace()
             return self._request(timeout, canary, trace, sampled=False).run(url, self._hosts, follow=follow)

@@ -12,8 +12,10 @@ from urllib.parse import urlencode
 import msgspec
 
 from crossmesh.adapters.eks import TOKEN_LIFE, Eks
+from crossmesh.adapters.kubernetes_detail import DeploymentList, NodeDetailList, PodDetailList, deployment_facts, node_facts, pod_facts
 from crossmesh.adapters.kubernetes_manifests import ObjectList, listed
 from crossmesh.adapters.kubernetes_pods import Named, NodeList, PodList, Service, pod_of, zone_of
+from crossmesh.core.facts import DeploymentFacts, ServiceFacts, Workloads
 from crossmesh.core.live import Listed
 from crossmesh.core.settings import ClusterSettings, ServiceTarget
 from crossmesh.core.views import Cause, Pod, Seen, Unseen
@@ -83,6 +85,10 @@ class KubernetesClusters:
 
     def load_balancer(self, target: ServiceTarget, cluster: ClusterSettings) -> str:
         """Host name (or address) in the Service's status."""
+        return self.service(target, cluster).host
+
+    def service(self, target: ServiceTarget, cluster: ClusterSettings) -> ServiceFacts:
+        """The Service's load balancer and selector."""
         try:
             api = self._api(cluster)
             found = api.get(f"/api/v1/namespaces/{target.namespace}/services/{target.name}", Service, time.time() + DEADLINE)
@@ -91,7 +97,28 @@ class KubernetesClusters:
         if found is None:
             raise NotFound("NotFound", f"{cluster.name} has no Service {target.namespace}/{target.name}")
         ingress = found.status.load_balancer.ingress or []
-        return next((i.hostname or i.ip for i in ingress), "")
+        return ServiceFacts(host=next((i.hostname or i.ip for i in ingress), ""), selector=found.spec.selector or {})
+
+    def workloads(self, cluster: ClusterSettings, namespaces: tuple[str, ...]) -> Workloads:
+        """Pods, Deployments and nodes in detail; a cluster that refuses Deployments (an older reader.yaml) shows none."""
+        until = time.time() + DEADLINE
+        try:
+            api = self._api(cluster)
+            pods = [
+                pod_facts(item) for name in namespaces for item in api.items(f"/api/v1/namespaces/{name}/pods", PodDetailList, "PodList", until)
+            ]
+            nodes = [node_facts(item) for item in api.items("/api/v1/nodes", NodeDetailList, "NodeList", until)]
+        except _NotSeen as why:
+            raise TransientError(f"{cluster.name}: {why.cause}: {why.detail}") from why
+        deployments: list[DeploymentFacts] = []
+        try:
+            for name in namespaces:
+                found = api.items(f"/apis/apps/v1/namespaces/{name}/deployments", DeploymentList, "DeploymentList", until)
+                deployments += [deployment_facts(item) for item in found]
+        except _NotSeen as why:
+            if why.cause != "refused":
+                raise TransientError(f"{cluster.name}: {why.cause}: {why.detail}") from why
+        return Workloads(cluster=cluster.name, pods=tuple(pods), deployments=tuple(deployments), nodes=tuple(nodes))
 
     def _api(self, cluster: ClusterSettings) -> "_Api":
         api, now = self._apis.get(cluster.name), time.time()
@@ -213,10 +240,13 @@ class _Api:
                 return pages
         raise _NotSeen("cut", f"{path} expired (410) three times while being read")
 
+    def items(self, path: str, kind: type[Any], expected: str, until: float) -> list[Any]:
+        """All items of a list."""
+        return [item for page in self.list_all(path, kind, expected, until) for item in page.items or ()]
+
     def list_zones(self, until: float) -> dict[str, tuple[str, str]]:
         """Zones of all nodes."""
-        pages = self._pages("/api/v1/nodes", NodeList, "NodeList", until) or []
-        return {item.metadata.name: zone_of(item) for page in pages for item in page.items or ()}
+        return {item.metadata.name: zone_of(item) for item in self.items("/api/v1/nodes", NodeList, "NodeList", until)}
 
     def _pages(self, path: str, kind: type[T], expected: str, until: float) -> list[Any] | None:
         """All pages of a list, checked to be one complete chain; None where the server let the snapshot expire."""

@@ -7,17 +7,19 @@ import msgspec
 from crossmesh.core.views import Pod
 
 
-class _Base(msgspec.Struct, rename="camel"):
-    pass
+class Base(msgspec.Struct, rename="camel"):
+    """Kubernetes writes camelCase."""
 
 
-class _Owner(_Base):
+class _Owner(Base):
     kind: str = ""
     name: str = ""
     controller: bool = False
 
 
-class _Meta(_Base):
+class Meta(Base):
+    """metadata of an object."""
+
     name: str = ""
     namespace: str = ""
     uid: str = ""
@@ -27,30 +29,34 @@ class _Meta(_Base):
     owner_references: list[_Owner] | None = None
 
 
-class _Condition(_Base):
+class Condition(Base):
+    """One of status.conditions."""
+
     type: str
     status: str
     last_transition_time: datetime | None = None
+    reason: str = ""
+    message: str = ""
 
 
-class _PodSpec(_Base):
+class _PodSpec(Base):
     node_name: str = ""
     restart_policy: str = "Always"
 
 
-class _PodStatus(_Base):
+class _PodStatus(Base):
     phase: str = ""
     pod_ip: str = msgspec.field(default="", name="podIP")
-    conditions: list[_Condition] | None = None
+    conditions: list[Condition] | None = None
 
 
-class _Pod(_Base):
-    metadata: _Meta
+class _Pod(Base):
+    metadata: Meta
     spec: _PodSpec = msgspec.field(default_factory=_PodSpec)
     status: _PodStatus = msgspec.field(default_factory=_PodStatus)
 
 
-class ListMeta(_Base):
+class ListMeta(Base):
     """Where a page stands in its list."""
 
     resource_version: str = ""
@@ -58,7 +64,7 @@ class ListMeta(_Base):
     remaining_item_count: int | None = None
 
 
-class PodList(_Base):
+class PodList(Base):
     """A page of pods."""
 
     kind: str
@@ -66,11 +72,11 @@ class PodList(_Base):
     items: list[_Pod] | None = None
 
 
-class _NodeItem(_Base):
-    metadata: _Meta
+class _NodeItem(Base):
+    metadata: Meta
 
 
-class NodeList(_Base):
+class NodeList(Base):
     """A page of nodes."""
 
     kind: str
@@ -78,29 +84,34 @@ class NodeList(_Base):
     items: list[_NodeItem] | None = None
 
 
-class Named(_Base):
+class Named(Base):
     """Any object of which only the metadata matters."""
 
-    metadata: _Meta
+    metadata: Meta
 
 
-class _Ingress(_Base):
+class _Ingress(Base):
     hostname: str = ""
     ip: str = ""
 
 
-class _LoadBalancer(_Base):
+class _LoadBalancer(Base):
     ingress: list[_Ingress] | None = None
 
 
-class _ServiceStatus(_Base):
+class _ServiceStatus(Base):
     load_balancer: _LoadBalancer = msgspec.field(default_factory=_LoadBalancer)
 
 
-class Service(_Base):
-    """A Service's load balancer status."""
+class _ServiceSpec(Base):
+    selector: dict[str, str] | None = None
 
-    metadata: _Meta
+
+class Service(Base):
+    """A Service's selector and load balancer status."""
+
+    metadata: Meta
+    spec: _ServiceSpec = msgspec.field(default_factory=_ServiceSpec)
     status: _ServiceStatus = msgspec.field(default_factory=_ServiceStatus)
 
 
@@ -121,11 +132,11 @@ def pod_of(item: _Pod) -> Pod:
         containers_ready=ready is not None and ready.status == "True",
         changed=ready.last_transition_time.timestamp() if ready is not None and ready.last_transition_time else 0.0,
         virtual_node=(meta.annotations or {}).get("appmesh.k8s.aws/virtualNode", ""),
-        deployment=_deployment_of(meta, labels),
+        deployment=deployment_of(meta, labels),
     )
 
 
-def _deployment_of(meta: _Meta, labels: dict[str, str]) -> str:
+def deployment_of(meta: Meta, labels: dict[str, str]) -> str:
     """The Deployment behind a pod: its ReplicaSet is named `<deployment>-<pod-template-hash>`."""
     suffix = "-" + labels.get("pod-template-hash", "")
     for owner in meta.owner_references or ():

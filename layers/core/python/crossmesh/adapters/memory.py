@@ -5,14 +5,16 @@ from typing import Any
 import msgspec
 
 from crossmesh.core.actions import CreateService
-from crossmesh.core.canary import Memory, Verdict
+from crossmesh.core.canary import Memory, Sample, Verdict
+from crossmesh.core.facts import BalancerFacts, NetworkFacts, PodFacts, RuleFacts, ServiceFacts, Workloads
 from crossmesh.core.live import Listed, kept
 from crossmesh.core.mesh_view import PARENT, MeshResource, MeshTarget, target_of
+from crossmesh.core.reach import inside
 from crossmesh.core.report import Report
 from crossmesh.core.settings import ClusterSettings, ServiceTarget
 from crossmesh.core.topology import Request
 from crossmesh.core.views import Instance, Pod, Seen, ServiceView, Unseen
-from crossmesh.errors import Conflict, NotFound
+from crossmesh.errors import Conflict, NotFound, TransientError
 from crossmesh.ports import Lease, Operation, PodRef
 
 
@@ -108,6 +110,8 @@ class MemoryClusters:
         self.identities: dict[str, str] = {}
         self.failing: dict[str, Unseen] = {}
         self.declared: dict[str, list[dict[str, Any]]] = {}  # cluster -> its custom resources and Namespaces, as the API has them
+        self.services: dict[tuple[str, str, str], ServiceFacts] = {}
+        self.details: dict[str, Workloads] = {}
         self.version = 100
 
     def put(self, cluster: str, pod: Pod) -> None:
@@ -151,7 +155,25 @@ class MemoryClusters:
 
     def load_balancer(self, target: ServiceTarget, cluster: ClusterSettings) -> str:
         """A host name made from the Service's."""
-        return f"{target.name}.{target.namespace}.{cluster.name}.elb.example"
+        return self.service(target, cluster).host
+
+    def service(self, target: ServiceTarget, cluster: ClusterSettings) -> ServiceFacts:
+        """The Service set, else one with a host name made from its own."""
+        made = ServiceFacts(host=f"{target.name}.{target.namespace}.{cluster.name}.elb.example")
+        return self.services.get((cluster.name, target.namespace, target.name), made)
+
+    def workloads(self, cluster: ClusterSettings, namespaces: tuple[str, ...]) -> Workloads:
+        """What was set; otherwise the pods without detail."""
+        if cluster.name in self.failing:
+            raise TransientError(f"{cluster.name}: {self.failing[cluster.name].cause}")
+        pods = tuple(
+            PodFacts(
+                namespace=p.namespace, name=p.name, uid=p.uid, ip=p.ip, node=p.node, labels=p.labels, ready=p.ready, terminating=p.terminating
+            )
+            for p in self.pods.get(cluster.name, {}).values()
+            if p.namespace in namespaces
+        )
+        return self.details.get(cluster.name, Workloads(cluster=cluster.name, pods=pods))
 
 
 class MemoryRegistry:
@@ -297,6 +319,71 @@ class MemoryMesh:
         for target, resource in self.resources.items():
             if resource.arn == arn:
                 self.resources[target] = msgspec.structs.replace(resource, tags={**(resource.tags or {}), **tags})
+
+
+class MemoryFront:
+    """Answers what it is given, in turn."""
+
+    def __init__(self) -> None:
+        self.runs: list[tuple[Sample, ...]] = []
+        self.asked: list[str] = []
+
+    def probe(self, url: str, requests: int, timeout: float, canary: str, *, follow: bool = True) -> tuple[Sample, ...]:
+        """The next run's samples; the last one's for ever."""
+        self.asked.append(url)
+        return self.runs.pop(0) if len(self.runs) > 1 else self.runs[0]
+
+
+class MemoryInstances:
+    """Instances by address; where nothing is set nobody listens."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Sample] = {}
+        self.asked: list[str] = []
+
+    def ask(self, address: str, port: int, path: str, timeout: float, cidrs: tuple[str, ...]) -> Sample:
+        """What was set for the address."""
+        if not inside(address, cidrs):
+            return Sample(error="forbidden", address=address)
+        self.asked.append(address)
+        return self.answers.get(address, Sample(error="refused", address=address))
+
+
+class MemoryBalancers:
+    """Load balancers by host name."""
+
+    def __init__(self) -> None:
+        self.balancers: dict[str, BalancerFacts] = {}
+
+    def find(self, host: str) -> BalancerFacts | None:
+        """The one of that name."""
+        return self.balancers.get(host)
+
+
+class MemoryNetworks:
+    """Networks by cluster."""
+
+    def __init__(self) -> None:
+        self.networks: dict[str, NetworkFacts] = {}
+
+    def observe(self, cluster: ClusterSettings) -> NetworkFacts:
+        """The cluster's network."""
+        if cluster.name not in self.networks:
+            raise NotFound("InvalidGroup.NotFound", cluster.name)
+        return self.networks[cluster.name]
+
+    def open(self, cluster: ClusterSettings, group: str, source_group: str, port: int, mark: str) -> None:
+        """Add the rule, once."""
+        held = self.networks[cluster.name]
+        rule = RuleFacts(protocol="tcp", first=port, last=port, groups=(source_group,), mark=mark)
+        if not any((r.first, r.groups) == (port, (source_group,)) for r in held.rules):
+            self.networks[cluster.name] = msgspec.structs.replace(held, rules=(*held.rules, rule))
+
+    def close(self, cluster: ClusterSettings, group: str, source_group: str, port: int, mark: str) -> None:
+        """Take the rule away."""
+        held = self.networks[cluster.name]
+        rules = tuple(r for r in held.rules if (r.first, r.groups) != (port, (source_group,)))
+        self.networks[cluster.name] = msgspec.structs.replace(held, rules=rules)
 
 
 class MemoryTelemetry:

@@ -18,6 +18,7 @@ from crossmesh.errors import CrossmeshError, RefusedError
 from crossmesh.steps.judge_canary import memory_key
 
 PATIENCE = 290.0  # seconds: the state machine itself ends after 280
+DIAGNOSIS = 60.0  # seconds that a diagnosis may take after its verdict
 EVERY = 0.5
 BARS = "▁▂▃▄▅▆▇█"
 _STYLE = {"good": "green", "failed": "red", "no-data": "red"}
@@ -50,11 +51,16 @@ def _known(arguments: argparse.Namespace, state: Any) -> str:
 
 
 def _verdict(state: Any, name: str, execution: str) -> Verdict:
-    until = time.monotonic() + PATIENCE
+    """The execution's verdict; of a failed one with its diagnosis, unless that takes too long."""
+    until, found, undiagnosed = time.monotonic() + PATIENCE, None, 0.0
     while time.monotonic() < until:
         last = memory_of(state, name).last
         if last is not None and last.run == execution:
-            return last
+            found, undiagnosed = last, undiagnosed or time.monotonic() + DIAGNOSIS
+            if last.kind == "good" or last.diagnoses is not None or time.monotonic() > undiagnosed:
+                return last
+        elif found is not None:
+            return found
         time.sleep(EVERY)
     raise CrossmeshError(f"no verdict of {execution} within {PATIENCE:.0f} s: see the executions of the canary workflow")
 
@@ -75,9 +81,11 @@ def show(verdict: Verdict) -> None:
         )
     if not verdict.checks:
         out.print(f"  {verdict.says}", highlight=False, markup=False)
-    diagnosis = getattr(verdict, "diagnosis", None)
-    for line in diagnosis if isinstance(diagnosis, (list, tuple)) else [diagnosis] if diagnosis else []:
-        out.print(f"  → {line if isinstance(line, str) else _told(line)}", style="yellow", highlight=False, markup=False)
+    for broken in verdict.diagnoses or ():
+        out.print(f"  → {broken.layer}: {broken.what}", style="yellow", highlight=False, markup=False)
+        out.print(f"    {'; '.join((*broken.evidence, f'cure: {broken.cure}'))}", highlight=False, markup=False)
+    for told in (*((f"a first try failed: {verdict.glitch}",) if verdict.glitch else ()), *verdict.warnings):
+        out.print(f"  ! {told}", style="yellow", highlight=False, markup=False)
     for sample in verdict.evidence if verdict.kind != "good" else ():
         what = sample.error or f"status {sample.status}"
         text = sample.detail or repr(sample.body[:80])
@@ -88,10 +96,6 @@ def show(verdict: Verdict) -> None:
         )
     if verdict.trace:
         out.print(f"  the way of one request: crossmesh trace {verdict.trace}", style="dim", highlight=False, markup=False)
-
-
-def _told(line: Any) -> str:
-    return " · ".join(f"{name}: {value}" for name, value in msgspec.to_builtins(line).items() if value not in ("", None, [], {}))
 
 
 def history(arguments: argparse.Namespace) -> int:

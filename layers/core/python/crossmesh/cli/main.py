@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from crossmesh.cli import canaries, operate, plan, render, runs, shift, status, trace, validate
+    from crossmesh.cli import canaries, doctor, operate, plan, render, runs, shift, status, trace, validate
 
     parser = argparse.ArgumentParser(
         prog="crossmesh", description="Keeps AWS Cloud Map and App Mesh equal to what several EKS clusters really run."
@@ -56,6 +56,11 @@ def _parser() -> argparse.ArgumentParser:
     verb.set_defaults(run=status.run)
     verb = verbs.add_parser("plan", parents=[common, deployed], help="what the next run would do and why; writes nothing to registry or mesh")
     verb.set_defaults(run=plan.run)
+    verb = verbs.add_parser(
+        "doctor", parents=[common, deployed], help="what is broken on the way of requests, and what will be at the next rollout"
+    )
+    verb.add_argument("--skip", action="append", default=[], choices=doctor.PARTS, help="leave a part out; may be given more than once")
+    verb.set_defaults(run=doctor.run)
     asked = argparse.ArgumentParser(add_help=False)
     asked.add_argument("--yes", action="store_true", help="do not ask")
     for name, text in (("pause", "look on, but apply nothing"), ("drain", "take every instance of this deployment out of Cloud Map")):

@@ -28,6 +28,15 @@ def name_of(arguments: argparse.Namespace) -> str:
 
 def outputs(name: str, region: str) -> dict[str, str]:
     """Outputs of the stack. Raises RefusedError with a cure where there is none."""
+    return {output["OutputKey"]: output["OutputValue"] for output in _described(name, region).get("Outputs", ())}
+
+
+def parameters(name: str, region: str) -> dict[str, str]:
+    """The parameters it was deployed with. Raises as `outputs` does."""
+    return {one["ParameterKey"]: one["ParameterValue"] for one in _described(name, region).get("Parameters", ())}
+
+
+def _described(name: str, region: str) -> dict[str, Any]:
     try:
         with aws.translated():
             stacks = aws.client("cloudformation", region).describe_stacks(StackName=name)["Stacks"]
@@ -35,7 +44,8 @@ def outputs(name: str, region: str) -> dict[str, str]:
         raise RefusedError(
             "NoStack", f"no deployed application {name!r} in {region}: deploy it (`sam deploy`) or name it with --stack ({error})"
         ) from error
-    return {output["OutputKey"]: output["OutputValue"] for output in stacks[0].get("Outputs", ())}
+    found: dict[str, Any] = stacks[0]
+    return found
 
 
 def ports(arguments: argparse.Namespace, region: str) -> tuple[Ports, dict[str, str]]:

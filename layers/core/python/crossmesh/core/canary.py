@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from crossmesh.core.mix import Mixed, Round, judge_mix, told
+from crossmesh.core.path import Diagnosis
 from crossmesh.core.settings import CanarySettings
 from crossmesh.core.shares import shares as shares
 
@@ -57,6 +58,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """What a canary concluded. No data is a failure.
 
     `counts` are this run's answers per virtual node and `lost` those that told none; `p_value` decided on the mix against `alpha`, over `pooled` runs.
+    `glitch`: what a first try failed by that the second did not. `warnings` fail nothing yet. `diagnoses`: the broken layers, the first in path order
+    first; None = not diagnosed (yet).
     """
 
     canary: str
@@ -75,6 +78,9 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     p95_ms: float = 0.0
     run: str = ""  # the execution that probed
     trace: str = ""  # of the one request whose way was recorded
+    glitch: str = ""
+    warnings: tuple[str, ...] = ()
+    diagnoses: tuple[Diagnosis, ...] | None = None
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,6 +137,7 @@ def judge(
         evidence=_evidence(faults, slow=any(check.name == "latency" for check in bad)),
         requests=len(samples),
         p95_ms=p95 or 0.0,
+        warnings=_ending(canary, samples),
     )
     return verdict, _remember(memory, verdict)
 
@@ -181,6 +188,19 @@ def _certificate(samples: Sequence[Sample]) -> list[Check]:
     """When the certificate ends. It fails by itself only when it does (error tls): how early is too early differs between issuers."""
     days = [sample.tls_days for sample in samples if sample.tls_days is not None]
     return [Check(name="certificate", good=True, says=f"the certificate ends in {min(days):.1f} days")] if days else []
+
+
+def _ending(canary: CanarySettings, samples: Sequence[Sample]) -> tuple[str, ...]:
+    """A warning where the certificate ends sooner than the settings allow."""
+    days = min((sample.tls_days for sample in samples if sample.tls_days is not None), default=None)
+    least = canary.expect.certificate_days
+    return (f"the certificate ends in {days:.1f} days (warned from {least:g} on)",) if days is not None and days < least else ()
+
+
+def glitch_of(verdict: Verdict) -> str:
+    """What of a failed first try is worth a second one: everything but the mix, whose test has its rate of false alarms already."""
+    bad = [check for check in verdict.checks if not check.good and check.name != "mix"]
+    return "; ".join(check.says for check in bad)
 
 
 def _most(reasons: Counter[str]) -> str:

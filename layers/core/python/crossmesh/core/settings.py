@@ -42,20 +42,28 @@ class ServiceTarget(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Mix(msgspec.Struct, frozen=True, kw_only=True):
-    """Which bodies mean which virtual node: `of` is a virtual service, `bodies` maps a body to a virtual node ("namespace/name" or bare)."""
+    """Which bodies mean which virtual node: `of` is a virtual service, `bodies` maps a body to a virtual node ("namespace/name" or bare).
+
+    `path` is what the front asks of that virtual service, not what the canary asks of the front.
+    """
 
     of: str
     bodies: tuple[tuple[str, str], ...]
+    path: str = "/"
 
 
 class Expect(msgspec.Struct, frozen=True, kw_only=True):
-    """What a canary's answers must be; `latency_p95_ms` in milliseconds, 0 = not judged; `headers` exact values; `body` a substring."""
+    """What a canary's answers must be; `latency_p95_ms` in milliseconds, 0 = not judged; `headers` exact values; `body` a substring.
+
+    `certificate_days`: a certificate that ends sooner is warned of.
+    """
 
     status: int = 200
     latency_p95_ms: float = 0.0
     body: str = ""
     headers: tuple[tuple[str, str], ...] = ()
     mix: Mix | None = None
+    certificate_days: float = 14.0
 
 
 class CanarySettings(msgspec.Struct, frozen=True, kw_only=True):

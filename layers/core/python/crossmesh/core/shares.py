@@ -15,14 +15,14 @@ Shifts = Mapping[tuple[str, str], Mapping[str, int]]
 _LAST = 1001  # after every priority (App Mesh: 0 to 1000, 0 first)
 
 
-def shares(topology: Topology, canary: CanarySettings, path: str = "/", shifts: Shifts | None = None) -> dict[str, Fraction]:
-    """The proportion that the routes promise per virtual node (AWS name) for `path` at the virtual service that the mix is of; {} = none is promised.
+def shares(topology: Topology, canary: CanarySettings, shifts: Shifts | None = None) -> dict[str, Fraction]:
+    """The proportion that the routes promise per virtual node (AWS name) for `mix.path` at the virtual service that the mix is of; {} = none is promised.
 
-    `path` is the one asked of that virtual service, not the canary's own: in the reference scenario front answers /color by asking colorapp for /.
+    That path is the one asked of the virtual service, not the canary's own: in the reference scenario front answers /color by asking colorapp for /.
     """
     if canary.expect.mix is None:
         return {}
-    named = canary.expect.mix.of
+    named, path = canary.expect.mix.of, canary.expect.mix.path
     service = next((s for s in topology.services if named in (s.name, s.aws_name, f"{s.namespace}/{s.name}")), None)
     if service is None:
         return {}

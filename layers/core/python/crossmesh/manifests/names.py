@@ -6,7 +6,7 @@ from typing import Literal
 import msgspec
 
 from crossmesh.core.documents import Finding, Place
-from crossmesh.core.settings import CanarySettings, ClusterSettings, Mix, Settings
+from crossmesh.core.settings import CanarySettings, ClusterSettings, Settings
 from crossmesh.core.topology import Topology
 from crossmesh.manifests.yaml_documents import line_of
 
@@ -43,7 +43,7 @@ class _Names:
         of = self._find("virtual service", mix.of, self.services, f"{field}.of")
         bodies = tuple((body, self._find("virtual node", name, self.nodes, f"{field}.bodies.{body}")) for body, name in mix.bodies)
         self._routed(of, bodies, field)
-        made = msgspec.structs.replace(canary.expect, mix=Mix(of=of, bodies=bodies))
+        made = msgspec.structs.replace(canary.expect, mix=msgspec.structs.replace(mix, of=of, bodies=bodies))
         return msgspec.structs.replace(canary, expect=made)
 
     def uncounted(self, clusters: tuple[ClusterSettings, ...]) -> None:

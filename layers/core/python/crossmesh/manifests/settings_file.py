@@ -88,7 +88,8 @@ def _canary(name: str, raw: dict[str, Any]) -> CanarySettings:
 def _expect(raw: dict[str, Any]) -> Expect:
     given = {**raw, "headers": tuple(sorted(raw.get("headers", {}).items()))}
     if "mix" in raw:
-        given["mix"] = Mix(of=raw["mix"]["of"], bodies=tuple(sorted(raw["mix"]["bodies"].items())))
-    if "latency_p95_ms" in raw:
-        given["latency_p95_ms"] = float(raw["latency_p95_ms"])
+        given["mix"] = Mix(**{**raw["mix"], "bodies": tuple(sorted(raw["mix"]["bodies"].items()))})
+    for name in ("latency_p95_ms", "certificate_days"):
+        if name in raw:
+            given[name] = float(raw[name])
     return Expect(**given)

@@ -42,6 +42,7 @@ _CLUSTER_RECORD = Record(
 _MIX = record(
     of=need(_SERVICE, "The virtual service whose routes promise the shares."),
     bodies=need(Table(_NODE, Text(1), 1), "Which virtual node an answer's body comes from."),
+    path=may(_PATH, "The path that the front asks of that virtual service; / by default."),
 )
 _EXPECT = record(
     status=may(Whole(100, 599), "The HTTP status of every answer."),
@@ -49,6 +50,7 @@ _EXPECT = record(
     body=may(Text(), "Text that every body contains."),
     headers=may(Table(Text(), Text(1)), "Headers and their exact values."),
     mix=may(_MIX, "The proportion in which the virtual nodes answer."),
+    certificate_days=may(Number(0, 3_650), "Warn when the certificate ends within so many days; 14 by default."),
 )
 _TARGET = record(
     cluster=need(_CLUSTER, "The cluster the Service is in."),

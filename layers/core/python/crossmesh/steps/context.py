@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from crossmesh.core.settings import ClusterSettings, Settings
+from crossmesh.core.settings import CanarySettings, ClusterSettings, Settings
 from crossmesh.core.topology import Topology
 from crossmesh.errors import RefusedError
 
@@ -26,6 +26,14 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
             if cluster.name == name:
                 return cluster
         raise RefusedError("UnknownCluster", f"{name} is not in crossmesh.yaml")
+
+    def canary(self, name: str) -> CanarySettings:
+        """The settings of a canary. Raises RefusedError where there is none of that name: it must not pass for a good one."""
+        for canary in self.settings.canaries:
+            if canary.name == name:
+                return canary
+        names = ", ".join(canary.name for canary in self.settings.canaries)
+        raise RefusedError("UnknownCanary", f"{name} is not in crossmesh.yaml; there are: {names or 'none'}")
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from crossmesh.core.report import Report, cluster_lines, summary
 from crossmesh.core.views import RegistryView, View
 from crossmesh.errors import CrossmeshError
 from crossmesh.ports import Clock, Lease, Registry, RunStore, State, Telemetry
-from crossmesh.steps import manifests, mesh, observe, shifts, store
+from crossmesh.steps import manifests, mesh, observe, open_ports, shifts, store
 from crossmesh.steps.calls import Step, call, to, together
 from crossmesh.steps.context import Context
 from crossmesh.steps.plan_registry import decide
@@ -113,7 +113,8 @@ def _look(request: Request, context: Context) -> Step[Response]:
     started = yield from call(Clock.now)
     seen = yield from see(context)
     paused = seen.operator.paused
-    needed = bool(seen.plan.actions or seen.mesh.actions) or _remembers_more(seen) or seen.shifting
+    ports = (yield from open_ports.asked()) if context.settings.security_groups == "open" else ()
+    needed = bool(seen.plan.actions or seen.mesh.actions or ports) or _remembers_more(seen) or seen.shifting
     decision = "quiet" if not needed else "paused" if paused else "observe" if context.mode == "observe" else "apply"
     now = yield from call(Clock.now)
     report = Report(

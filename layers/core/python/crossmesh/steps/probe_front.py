@@ -12,11 +12,12 @@ from crossmesh.steps.context import Context
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """`canary` "" = all; `requests` 0 = as the settings say."""
+    """`canary` "" = all; `requests` 0 = as the settings say; `attempt` 2 = the try again after a first one that failed."""
 
     id: str
     canary: str = ""
     requests: int = 0
+    attempt: int = 1
 
 
 CARRIED = (
@@ -50,11 +51,11 @@ def run(request: Request, context: Context) -> Step[Response]:
 
 
 def _probe(request: Request, canary: CanarySettings, context: Context) -> Step[Probed]:
-    where = store.key(request.id, f"samples/{canary.name}")
+    where = store.key(request.id, f"samples/{canary.name}" + (f"-{request.attempt}" if request.attempt > 1 else ""))
     samples: tuple[Sample, ...] = ()
     url = problem = ""
     try:
-        url = yield from _url(canary, context)
+        url = yield from url_of(canary, context)
         samples = yield from call(
             Front.probe,
             url,
@@ -69,7 +70,7 @@ def _probe(request: Request, canary: CanarySettings, context: Context) -> Step[P
     return Probed(canary=canary.name, samples=carried, url=url, problem=problem)
 
 
-def _url(canary: CanarySettings, context: Context) -> Step[str]:
+def url_of(canary: CanarySettings, context: Context) -> Step[str]:
     """The address to ask: as declared, or of the Service's load balancer."""
     target = canary.service
     if target is None:
@@ -77,4 +78,5 @@ def _url(canary: CanarySettings, context: Context) -> Step[str]:
     host = yield from call(Clusters.load_balancer, target, context.cluster(target.cluster))
     if not host:
         raise CrossmeshError(f"Service {target.namespace}/{target.name} of {target.cluster} has no load balancer address yet")
-    return f"http://{host}:{target.port}{canary.path}"
+    scheme = "https" if target.port == 443 else "http"
+    return f"{scheme}://{host}:{target.port}{canary.path}"

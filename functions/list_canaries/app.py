@@ -1,0 +1,6 @@
+"""Step `List canaries`: which canaries this execution is about."""
+
+from crossmesh.runtime import entrypoint
+from crossmesh.steps import list_canaries
+
+lambda_handler = entrypoint(list_canaries.Request, list_canaries.run)

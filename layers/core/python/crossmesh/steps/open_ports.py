@@ -1,0 +1,103 @@
+"""Step `Open ports`: where `security_groups: open`, the listener ports between clusters that are closed are opened, by rules of ours; those nothing needs go.
+
+A canary's diagnosis asks for it through the state document "ports", which makes the next look start a run; every run looks again by itself. What is refused
+(rights that the template gives only with `SecurityGroups=open`) is told and never ends the run: the registry and the mesh are kept all the same.
+"""
+
+import msgspec
+
+from crossmesh import codec
+from crossmesh.core import endpoints as ep
+from crossmesh.core.facts import NetworkFacts
+from crossmesh.core.openings import Opening, PortChange, changes, mark_of, placed, required
+from crossmesh.core.views import RegistryView, Seen, View
+from crossmesh.errors import CrossmeshError, LeaseLost
+from crossmesh.ports import Networks, RunStore, State
+from crossmesh.steps import lease, store
+from crossmesh.steps.calls import Call, Step, call, to, together
+from crossmesh.steps.context import Context, Run
+
+ASKED = "ports"
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """The run."""
+
+    run: Run
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True):
+    """What was opened and closed, as `cluster:port for group`, and what was refused."""
+
+    opened: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+def asked() -> Step[tuple[Opening, ...]]:
+    """What diagnoses found closed since the last run."""
+    data = yield from call(State.read, ASKED)
+    return codec.decode(data, tuple[Opening, ...]) if data else ()
+
+
+def run(request: Request, context: Context) -> Step[Response]:
+    """Nothing where the settings do not say `open`."""
+    if context.settings.security_groups != "open":
+        return Response()
+    wishes = yield from asked()
+    networks, unread = yield from _networks(context)
+    todo = yield from _todo(request.run, context, networks)
+    yield from lease.check(request.run)
+    answers = yield from together([_call(change, context) for change in todo])
+    refused = [f"{_told(change)}: {answer}" for change, answer in zip(todo, answers, strict=True) if isinstance(answer, CrossmeshError)]
+    done = [change for change, answer in zip(todo, answers, strict=True) if not isinstance(answer, CrossmeshError)]
+    if wishes:
+        yield from call(State.write, ASKED, codec.encode(()))
+    response = Response(
+        opened=tuple(_told(change) for change in done if change.verb == "open"),
+        closed=tuple(_told(change) for change in done if change.verb == "close"),
+        refused=(*refused, *unread),
+    )
+    yield from store.save(store.key(request.run.id, "ports"), response)
+    return response
+
+
+def _networks(context: Context) -> Step[tuple[dict[str, NetworkFacts], list[str]]]:
+    answers = yield from together([to(Networks.observe, cluster) for cluster in context.settings.clusters])
+    found, unread = {}, []
+    for cluster, answer in zip(context.settings.clusters, answers, strict=True):
+        if isinstance(answer, LeaseLost):
+            raise answer
+        if isinstance(answer, CrossmeshError):
+            unread.append(f"network of {cluster.name}: {answer}")
+        else:
+            found[cluster.name] = answer
+    return found, unread
+
+
+def _todo(this: Run, context: Context, networks: dict[str, NetworkFacts]) -> Step[tuple[PortChange, ...]]:
+    """From the run's own views: where a cluster was not seen, nothing is closed."""
+    views: list[View] = []
+    for cluster in context.settings.clusters:
+        data = yield from call(RunStore.get, store.key(this.id, f"views/{cluster.name}"))
+        if data is not None:
+            view: View = msgspec.json.decode(data, type=View)
+            views.append(view)
+    data = yield from call(RunStore.get, store.key(this.id, "registry"))
+    registry = codec.decode(data, RegistryView) if data else None
+    seen = [view for view in views if isinstance(view, Seen)]
+    clusters = {cluster.name: cluster for cluster in context.settings.clusters}
+    endpoints, _ = ep.desired(context.topology.nodes, clusters, seen, owner=context.settings.owner)
+    wanted = required(context.topology, placed(endpoints, registry), networks)
+    complete = len(seen) == len(clusters) == len(networks)
+    return changes(wanted, networks, context.settings.owner, complete=complete)
+
+
+def _call(change: PortChange, context: Context) -> Call:
+    method = Networks.open if change.verb == "open" else Networks.close
+    mark = mark_of(context.settings.owner)
+    return to(method, context.cluster(change.cluster), change.group, change.source_group, change.port, mark)
+
+
+def _told(change: PortChange) -> str:
+    return f"{change.cluster}:{change.port} for {change.source_group}"

@@ -1,0 +1,89 @@
+"""The doctor's advice: each costly setting named with its cure, and nothing said where all is well."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from crossmesh.core.advice import GATE, rollouts, setup
+from crossmesh.core.facts import DeploymentFacts, Workloads
+from crossmesh.core.views import Instance
+
+from tests.unit.diagnosis.world import BLUE, SETTINGS, TOPOLOGY, detail, registry
+
+GOOD_POD = detail(BLUE, "app", deployment="blue", pre_stop=10.0, grace=40.0, gates=(GATE,))
+GOOD = DeploymentFacts(namespace="appmesh-demo", name="blue", replicas=4, max_unavailable=0)
+ROUTED = msgspec.structs.replace(
+    TOPOLOGY,
+    routers=tuple(
+        msgspec.structs.replace(r, spec={"routes": [{"name": "x", "httpRoute": {"retryPolicy": {"maxRetries": 2}}}]}) for r in TOPOLOGY.routers
+    ),
+)
+
+
+def said(pod: Any = GOOD_POD, deployment: DeploymentFacts = GOOD, topology: Any = ROUTED, held: Any = None) -> list[str]:
+    work = {"eksc2": Workloads(cluster="eksc2", pods=(pod,), deployments=(deployment,))}
+    return [one.what for one in rollouts(topology, work, held, 3.0)]
+
+
+def test_a_rollout_that_costs_nothing_needs_no_advice() -> None:
+    assert said() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"pre_stop": 0.0}, "does not wait before its pods end"),
+        ({"pre_stop": 2.0}, "sleeps 2 s before its pods end"),
+        ({"grace": 10.0}, "gives its pods 10 s to end"),
+        ({"gates": ()}, "no readiness gate"),
+    ],
+)
+def test_what_a_pod_lacks(change: dict[str, Any], says: str) -> None:
+    (found,) = said(msgspec.structs.replace(GOOD_POD, **change))
+    assert says in found
+
+
+def test_a_hook_of_unknown_length_is_not_called_too_short() -> None:
+    assert said(msgspec.structs.replace(GOOD_POD, pre_stop=None)) == []
+
+
+def test_unavailable_pods_full_services_and_missing_retries() -> None:
+    assert "may take 1 of 4 pods away" in said(deployment=msgspec.structs.replace(GOOD, max_unavailable=1))[0]
+    assert "has no retry policy" in said(topology=TOPOLOGY)[0]
+    full = registry(*(Instance(id=f"i{n}", attributes={}) for n in range(900)))
+    assert "holds 902 of 1000 instances" in said(held=full)[0]
+
+
+def test_deployments_of_no_virtual_node_are_nobodys_business() -> None:
+    other = msgspec.structs.replace(GOOD_POD, labels={"app": "other"}, pre_stop=0.0)
+    assert said(other) == []
+
+
+PARAMETERS = {"Owner": "demo", "EksClusterArns": "arn:aws:eks:us-east-1:1:cluster/eksc1,arn:aws:eks:us-east-1:1:cluster/eksc2", "Mode": "apply"}
+
+
+def subjects(parameters: dict[str, str], work: Any = None, held: Any = None, settings: Any = SETTINGS) -> list[str]:
+    return [one.subject for one in setup(settings, parameters, work or {}, held)]
+
+
+def test_settings_and_parameters_that_agree_need_no_advice_and_unknown_ones_are_not_judged() -> None:
+    assert subjects(PARAMETERS) == []
+    assert subjects({}) == []
+
+
+def test_where_settings_and_parameters_differ() -> None:
+    assert subjects({**PARAMETERS, "Owner": "other"}) == ["Owner"]
+    assert subjects({**PARAMETERS, "EksClusterArns": "arn:aws:eks:us-east-1:1:cluster/eksc1"}) == ["EksClusterArns"]
+    assert subjects({**PARAMETERS, "Mode": "observe"}) == ["Mode"]
+    assert subjects(PARAMETERS, settings=msgspec.structs.replace(SETTINGS, canaries=())) == ["canaries"]
+
+
+def test_awss_controller_beside_us_is_told_unless_it_only_injects() -> None:
+    beside = Workloads(
+        cluster="eksc1", deployments=(DeploymentFacts(namespace="appmesh-system", name="appmesh-controller", replicas=1, max_unavailable=0),)
+    )
+    assert subjects(PARAMETERS, {"eksc1": beside}) == ["eksc1"]
+    tamed = tuple(msgspec.structs.replace(c, controller="injector-only") for c in SETTINGS.clusters)
+    assert subjects(PARAMETERS, {"eksc1": beside}, settings=msgspec.structs.replace(SETTINGS, clusters=tamed)) == []
+    marked = registry(Instance(id="x", attributes={"appmesh.k8s.aws/virtualNode": "blue_demo"}))
+    assert subjects(PARAMETERS, held=marked) == ["registry"]
