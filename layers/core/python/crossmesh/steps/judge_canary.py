@@ -20,7 +20,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     probed: tuple[Probed, ...] = ()
-    attempt: int = 1
+    attempt: int = 2
     glitch: str = ""
     canary: str = ""
     failure: dict[str, str] = {}
