@@ -9,7 +9,7 @@ from pathlib import Path
 
 from world.application import Application
 from world.aws.clients import environment
-from world.deploy import deploy
+from world.deploy import deploy, install_watchers
 from world.state import World
 from world.supervisor import Supervisor, end, running_world
 
@@ -53,7 +53,8 @@ def up(name: str, root: Path, *, bare: bool) -> int:
             print(f"world up after {time.monotonic() - began:.1f} s", flush=True)
             if not bare:
                 deploy(world.document)
-                print(f"application deployed after {time.monotonic() - began:.1f} s", flush=True)
+                install_watchers(world.document)
+                print(f"application and watchers deployed after {time.monotonic() - began:.1f} s", flush=True)
             print(f'\nIn another terminal:\n  eval "$(.venv/bin/python -m world env --name {name})"\n', flush=True)
             show_environment(world)
             print("\nCtrl-C ends it.", flush=True)
@@ -71,6 +72,7 @@ def show_environment(world: World) -> None:
     print(f"export KUBECONFIG='{files}'")
     print(f"export FRONT='{world.url('front')}'")
     print("# kubectl --context eksc2 -n appmesh-demo get pods")
+    print("# kubectl --context eksc2 -n crossmesh scale deployment crossmesh-watcher --replicas 0   # the schedule alone")
     print("# aws servicediscovery discover-instances --namespace-name appmesh-demo.pvt.aws.local --service-name colorapp")
     print("# curl $FRONT/color")
     print("# python -m world mail: what the person on call got")

@@ -3,8 +3,11 @@
 import os
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from world.aws.clients import client, environment
 from world.aws.config import read_world
@@ -77,6 +80,74 @@ def deploy(world: Any, *, config: Path | None = None, stack: str = STACK, built:
     outputs = stack_outputs(document, stack)
     grant(document, outputs["ReaderRoleArns"].split(","))
     return outputs
+
+
+def install_watchers(world: Any, stack: str = STACK) -> None:
+    """A watcher in each cluster as a user installs it (watcher/README.md): an overlay, a Pod Identity association, apply; then wait until each is ready.
+
+    Off again: `kubectl --context CLUSTER -n crossmesh scale deployment crossmesh-watcher --replicas 0`, or `scale_watchers`.
+    """
+    from world.clusters.client import Cluster, wait_for
+
+    document = read_world(world)
+    outputs = stack_outputs(document, stack)
+    eks = client(document, "eks")
+    account = {"namespace": "crossmesh", "serviceAccount": "crossmesh-watcher"}
+    for name in document["clusters"]:
+        if not eks.list_pod_identity_associations(clusterName=name, **account)["associations"]:
+            eks.create_pod_identity_association(clusterName=name, **account, roleArn=outputs["WatcherRoleArn"])
+        for item in yaml.safe_load_all(_overlay(Path(document["dir"]) / "watchers" / name, name, outputs["HintBusArn"])):
+            Cluster(document, name).apply(item)
+    for name in document["clusters"]:
+        wait_for(lambda name=name: watcher_ready(document, name), 60, f"the watcher of {name}")
+
+
+def scale_watchers(world: Any, replicas: int) -> None:
+    """Switch the watchers of all clusters on (1) or off (0)."""
+    from world.clusters.client import Cluster, wait_for
+
+    document = read_world(world)
+    for name in document["clusters"]:
+        Cluster(document, name).scale("crossmesh", "crossmesh-watcher", replicas)
+    for name in document["clusters"]:
+        pods = Cluster(document, name)
+        wait_for(
+            lambda name=name, pods=pods: watcher_ready(document, name) if replicas else not pods.items("Pod", "crossmesh"),
+            60,
+            f"the watcher of {name}",
+        )
+
+
+def watcher_ready(document: dict[str, Any], cluster: str) -> bool:
+    """Whether a cluster's watcher has listed its namespaces and its hints are taken: what the kubelet's readiness probe would ask."""
+    from world.clusters.client import Cluster
+
+    for pod in Cluster(document, cluster).ready_pods("crossmesh", "app=crossmesh-watcher"):
+        try:
+            with urllib.request.urlopen(f"http://{pod['status']['podIP']}:8081/readyz", timeout=2) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+    return False
+
+
+def _overlay(folder: Path, cluster: str, bus: str) -> str:
+    """What `kubectl apply -k` would send for one cluster."""
+    folder.mkdir(parents=True, exist_ok=True)
+    overlay = {
+        "namespace": "crossmesh",
+        "resources": [os.path.relpath(ROOT / "watcher" / "deploy" / "base", folder)],
+        "configMapGenerator": [
+            {
+                "name": "crossmesh-watcher",
+                "literals": [f"CROSSMESH_CLUSTER={cluster}", f"CROSSMESH_HINT_BUS={bus}", "CROSSMESH_NAMESPACES=appmesh-demo"],
+            }
+        ],
+    }
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
+    return subprocess.run(
+        [str(Path(sys.executable).parent / "kubectl"), "kustomize", str(folder)], check=True, capture_output=True, text=True
+    ).stdout
 
 
 def stack_outputs(world: Any, stack: str = STACK) -> dict[str, str]:

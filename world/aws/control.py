@@ -15,6 +15,7 @@ from ministack.services import eventbridge, iam, sts
 
 from world.aws.alarms import Alarms
 from world.aws.invocations import REQUESTS, Invocations
+from world.aws.pod_identity import NotTrusted, credentials
 from world.aws.roles import Roles
 
 Document = dict[str, Any]
@@ -117,6 +118,14 @@ class Control:
         """What state machines, rules and schedules were not allowed, latest last."""
         return {"denials": list(self.roles.denials)}
 
+    def pod_identity(self, request: Document) -> Document:
+        """Credentials of `role_arn` for a pod, or why it gets none."""
+        try:
+            return credentials(self.account, self.region, request["role_arn"], request["session"], request["tags"])
+        except NotTrusted as error:
+            log.warning("denied: %s", error)
+            return {"refused": str(error)}
+
     def health(self, _: Document) -> Document:
         """Whether it serves."""
         return {"ok": True, "sessions": len(sts._sessions)}
@@ -139,6 +148,7 @@ def start_control(world: Document) -> ThreadingHTTPServer:
         ("GET", "/_world/metrics"): control.alarms.series,
         ("GET", "/_world/invocations"): invocations.shown,
         ("GET", "/_world/requests"): REQUESTS.shown,
+        ("POST", "/_world/pod-identity"): control.pod_identity,
     }
 
     class Handler(BaseHTTPRequestHandler):

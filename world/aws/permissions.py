@@ -128,7 +128,8 @@ def eks_needs(model: Eks, operation: str, request: Document) -> list[Need]:
     entry = held.entries.get(request.get("principalArn", "")) if held else None
     if entry and operation != "CreateAccessEntry":
         return [Need(action, entry["accessEntryArn"])]
-    return [Need(action, model.cluster_arn(cluster))]
+    passing = [Need("iam:PassRole", request["roleArn"])] if operation == "CreatePodIdentityAssociation" else []
+    return [Need(action, model.cluster_arn(cluster)), *passing]
 
 
 def denied(principal: str, need: Need, reason: str) -> AwsError:

@@ -52,7 +52,7 @@ class Roles:
         role = iam._roles.get_scoped(self.account, None, name)
         if role is None:
             return f"{service} is unable to assume the role {role_arn or '(none)'}"
-        if not _trusts(role.get("AssumeRolePolicyDocument"), service):
+        if not trusts(role.get("AssumeRolePolicyDocument"), service):
             return f"{service} is unable to assume the role {role_arn}: its trust policy does not name it"
         policies = iam_evaluator._gather_role_policies(name, self.account)
         if resource == ANY:
@@ -165,7 +165,7 @@ class Roles:
         return name if name.startswith("arn:") else f"arn:aws:lambda:{self.region}:{self.account}:function:{name}"
 
 
-def _trusts(document: Any, service: str) -> bool:
+def trusts(document: Any, service: str) -> bool:
     """Whether a trust policy lets a service assume the role."""
     if isinstance(document, str):
         document = json.loads(document)

@@ -149,6 +149,7 @@ class WorldControl:
             web.get("/_world/calls", self.show_calls),
             web.delete("/_world/calls", self.reset_calls),
             web.get("/_world/access-entries/{cluster}", self.access_entries),
+            web.get("/_world/pod-identities/{cluster}", self.pod_identities),
             web.get("/_world/load-balancers", self.show_balancers),
             web.post("/_world/load-balancers", self.put_balancers),
             web.delete("/_world/load-balancers/{name}", self.remove_balancer),
@@ -208,6 +209,11 @@ class WorldControl:
         self.server.calls.clear()
         self.server.recent.clear()
         return answer
+
+    async def pod_identities(self, request: web.Request) -> web.Response:
+        """namespace/service account -> role ARN, for the cluster's Pod Identity agent."""
+        found = self.services.eks.associations.get(request.match_info["cluster"])
+        return web.json_response(found.roles() if found else {}, status=200 if found else 404)
 
     async def access_entries(self, request: web.Request) -> web.Response:
         """Principal ARN -> groups, for the cluster's token check."""

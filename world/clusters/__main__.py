@@ -18,6 +18,7 @@ from world.clusters.control import Control
 from world.clusters.control import serve as serve_control
 from world.clusters.controllers import Controllers
 from world.clusters.faults import Faults
+from world.clusters.pod_identity import PodIdentity
 from world.clusters.server import serve
 from world.clusters.store import Store
 from world.pods.runtime import PodRuntime
@@ -91,9 +92,12 @@ def main(folder: Path) -> None:
         cert, key = certificate(folder, name)
         kubeconfig(folder, name, cluster["port"], token)
         store, faults = Store(), Faults()
+        auth = Authenticator(document, name, token)
+        identity = PodIdentity(document, name, store, auth)
+        runtime.processes.environments[name] = identity.environment
         controllers = Controllers(name, store, cluster["nodes"], addresses, runtime)
-        server = serve(cluster["port"], store, Authenticator(document, name, token), faults, cert, key)
-        control = serve_control(cluster["control"], Control(name, store, faults, controllers, runtime))
+        server = serve(cluster["port"], store, auth, faults, cert, key)
+        control = serve_control(cluster["control"], Control(name, store, faults, controllers, runtime, identity.credentials))
         for target in (server.serve_forever, control.serve_forever, controllers.run):
             threading.Thread(target=target, daemon=True).start()
     say_ready()

@@ -3,6 +3,7 @@
 import json
 import re
 import uuid
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -15,7 +16,10 @@ from world.clusters.store import Store
 class Control:
     """What the control server can do to one cluster."""
 
-    def __init__(self, cluster: str, store: Store, faults: Faults, controllers: Controllers, runtime: Any) -> None:
+    def __init__(
+        self, cluster: str, store: Store, faults: Faults, controllers: Controllers, runtime: Any, credentials: Callable[[str], Any]
+    ) -> None:
+        self.credentials = credentials
         self.cluster, self.store, self.faults, self.controllers, self.runtime = cluster, store, faults, controllers, runtime
 
     def get(self, path: str) -> Any:
@@ -116,9 +120,13 @@ class _Handler(BaseHTTPRequestHandler):
             if self.command == "DELETE":
                 self.control.faults.clear()
                 code, body = 200, {"ok": True}
+            elif self.path == "/_world/credentials":  # EKS Pod Identity's agent
+                code, body = 200, self.control.credentials(self.headers.get("Authorization", ""))
             else:
                 code, body = 200, self.control.get(self.path) if self.command == "GET" else self.control.post(self.path, data)
-        except (KeyError, ApiError) as error:
+        except ApiError as error:
+            code, body = error.code, {"error": str(error)}
+        except KeyError as error:
             code, body = 404, {"error": str(error)}
         except ValueError as error:
             code, body = 400, {"error": str(error)}

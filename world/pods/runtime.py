@@ -11,6 +11,7 @@ from typing import Any
 
 from world.pods.apps import App, app_for
 from world.pods.groups import Groups
+from world.pods.processes import COMMANDS, PodProcesses, image_of
 
 APP_PORT_BEHIND_SIDECAR = 18080
 
@@ -21,6 +22,7 @@ class PodRuntime:
     def __init__(self, document: dict[str, Any]) -> None:
         self.cluster_of: Callable[[str], str | None] = lambda _: None
         self._balancer = document["pod_network"].rpartition(".")[0].rpartition(".")[0] + ".255.1"
+        self.processes = PodProcesses(document)
         self._groups = Groups(document)
         self._loop = asyncio.new_event_loop()
         self._pods: dict[str, tuple[App, list[asyncio.Server]]] = {}
@@ -32,7 +34,10 @@ class PodRuntime:
         return any(container["name"] == "envoy" for container in pod["spec"]["containers"])
 
     def start(self, cluster: str, pod: dict[str, Any]) -> None:
-        """Listen at the pod's address before returning."""
+        """Listen at the pod's address before returning (a process of its own does so in its time)."""
+        if image_of(pod) in COMMANDS:
+            self.processes.start(cluster, pod)
+            return
         asyncio.run_coroutine_threadsafe(self._start(cluster, pod), self._loop).result(10)
 
     async def _start(self, cluster: str, pod: dict[str, Any]) -> None:
@@ -71,9 +76,14 @@ class PodRuntime:
 
     def stop(self, uid: str) -> None:
         """End the process: listeners and connections go at once."""
+        if self.processes.stop(uid):
+            return
         asyncio.run_coroutine_threadsafe(self._stop(uid), self._loop).result(10)
 
-    kill = stop
+    def kill(self, uid: str) -> None:
+        """End it as a crash does; a process of its own comes back."""
+        if not self.processes.kill(uid):
+            self.stop(uid)
 
     async def _stop(self, uid: str) -> None:
         app, servers = self._pods.pop(uid, (None, []))

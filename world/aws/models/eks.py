@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from world.aws.models.eks_pod_identity import Associations
 from world.aws.models.errors import AwsError
 from world.aws.models.pages import page
 
@@ -22,6 +23,10 @@ OPERATIONS = (
     "AssociateAccessPolicy",
     "DisassociateAccessPolicy",
     "ListAssociatedAccessPolicies",
+    "CreatePodIdentityAssociation",
+    "DescribePodIdentityAssociation",
+    "DeletePodIdentityAssociation",
+    "ListPodIdentityAssociations",
 )
 CLUSTER_ADMIN = "arn:aws:eks::aws:cluster-access-policy/AmazonEKSClusterAdminPolicy"
 
@@ -54,6 +59,12 @@ class Eks:
         self.clock, self.rng, self.account, self.region, self.network = clock, rng, account, region, network
         self.clusters = {cluster.name: cluster for cluster in clusters}
         self.created = clock()
+        self.associations = {
+            name: Associations(
+                name, clock, rng, lambda ident, name=name: f"arn:aws:eks:{region}:{account}:podidentityassociation/{name}/{ident}"
+            )
+            for name in self.clusters
+        }
         self._handlers = {
             "DescribeCluster": self._describe_cluster,
             "ListClusters": lambda request: self._listed(sorted(self.clusters), request, "clusters"),
@@ -65,6 +76,10 @@ class Eks:
             "AssociateAccessPolicy": self._associate,
             "DisassociateAccessPolicy": self._disassociate,
             "ListAssociatedAccessPolicies": self._list_policies,
+            "CreatePodIdentityAssociation": lambda request: self._associations(request).create(request),
+            "DescribePodIdentityAssociation": lambda request: self._associations(request).described(request),
+            "DeletePodIdentityAssociation": lambda request: self._associations(request).delete(request),
+            "ListPodIdentityAssociations": lambda request: self._listed(self._associations(request).listed(request), request, "associations"),
         }
 
     def call(self, operation: str, request: Document) -> Document:
@@ -93,6 +108,9 @@ class Eks:
         if name not in self.clusters:
             raise AwsError("ResourceNotFoundException", f"No cluster found for name: {name}.", clusterName=name)
         return self.clusters[name]
+
+    def _associations(self, request: Document) -> Associations:
+        return self.associations[self._cluster(request["clusterName"]).name]
 
     def _describe_cluster(self, request: Document) -> Document:
         cluster = self._cluster(request["name"])
