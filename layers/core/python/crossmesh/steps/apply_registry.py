@@ -73,8 +73,7 @@ def run(request: Request, context: Context) -> Step[Response]:
     """Apply what earlier parts have not settled."""
     if request.run.config != context.config:
         return Response(stage=request.stage, part=request.part, done=True, superseded=True)
-    plan = yield from store.load(request.plan, RegistryPlan)
-    registry = yield from store.load(store.key(request.run.id, "registry"), RegistryView)
+    plan, registry = yield from store.load_all({request.plan: RegistryPlan, store.key(request.run.id, "registry"): RegistryView})
     before = (yield from settled(request.run, request.stage)) if request.part else {}
     todo = [(index, action) for index, action in stage_of(plan, request.stage) if index not in before]
     work = _Work(request.run, plan, {service.key: service.id for service in registry.services if service.id})

@@ -83,8 +83,7 @@ def run(request: Request, context: Context) -> Step[Response]:
 
 def see(context: Context) -> Step[Seen]:
     """Observe everything and plan: what `plan` on the command line shows, too."""
-    memory = yield from store.memory()
-    operator = yield from store.operator()
+    memory, operator = yield from store.standing()
     context, refused = yield from manifests.look(context, memory.identities)
     registry = yield from _registry(context, memory)
     views: list[View] = []
@@ -128,12 +127,13 @@ def _look(request: Request, context: Context) -> Step[Response]:
         seconds=round(now - started, 3),
         **summary(seen.plan, seen.mesh),  # type: ignore[arg-type]
     )
-    yield from call(State.write, LAST, codec.encode(report))
     yield from call(Telemetry.report, report)
-    look = ""
-    if decision != "quiet":
-        look = yield from store.save(store.key(request.id, "look"), seen.plan)
-        yield from store.save(store.key(request.id, "look-report"), report)
+    look = "" if decision == "quiet" else store.key(request.id, "look")
+    writes = [to(State.write, LAST, codec.encode(report))]
+    if look:
+        kept = {look: seen.plan, store.key(request.id, "look-report"): report}
+        writes += [to(RunStore.put, where, codec.encode(value)) for where, value in kept.items()]
+    yield from store.all_of(writes)
     unseen = tuple(line.name for line in report.clusters if line.cause)
     return Response(
         decision=decision,

@@ -28,9 +28,8 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(request: Request, context: Context) -> Step[Response]:
     """Observe one cluster."""
-    registry = yield from store.load(request.registry, RegistryView)
-    memory = yield from store.load(store.key(request.run.id, "memory"), Memory)
-    operator = yield from store.load(store.key(request.run.id, "operator"), Operator)
+    wanted = {request.registry: RegistryView, store.key(request.run.id, "memory"): Memory, store.key(request.run.id, "operator"): Operator}
+    registry, memory, operator = yield from store.load_all(wanted)
     view = yield from observe.cluster(context, request.cluster, registry, memory, operator)
     where = yield from store.save(store.key(request.run.id, f"views/{request.cluster}"), view)
     if isinstance(view, Seen):

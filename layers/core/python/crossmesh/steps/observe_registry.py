@@ -25,11 +25,11 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(request: Request, context: Context) -> Step[Response]:
     """Observe, and keep the memory that was read beside it, so that the run can be replayed."""
-    memory = yield from store.memory()
+    memory, operator = yield from store.standing()
     seen = yield from observe.registry(context, memory)
-    yield from store.save(store.key(request.run.id, "memory"), memory)
-    yield from store.save(store.key(request.run.id, "operator"), (yield from store.operator()))
-    where = yield from store.save(store.key(request.run.id, "registry"), seen)
+    where = store.key(request.run.id, "registry")
+    kept = {store.key(request.run.id, "memory"): memory, store.key(request.run.id, "operator"): operator, where: seen}
+    yield from store.save_all(kept)
     return Response(
         registry=where,
         services=len(seen.services),

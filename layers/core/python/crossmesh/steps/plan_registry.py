@@ -7,7 +7,7 @@ from crossmesh.core.actions import Memory, Operator, RegistryPlan
 from crossmesh.core.views import RegistryView, Unseen, View
 from crossmesh.ports import RunStore
 from crossmesh.steps import store
-from crossmesh.steps.calls import Step, call
+from crossmesh.steps.calls import Step, to
 from crossmesh.steps.context import Context, Run
 
 
@@ -46,24 +46,26 @@ def run(request: Request, context: Context) -> Step[Response]:
     plan of this run's inputs, and could not be replayed."""
     if request.run.config != context.config:
         return Response(plan="", first_stage=0, actions=0, withheld=0)
-    registry = yield from store.load(store.key(request.run.id, "registry"), RegistryView)
-    memory = yield from store.load(store.key(request.run.id, "memory"), Memory)
+    named = {"registry": RegistryView, "memory": Memory, "operator": Operator}
+    wanted: dict[str, type] = {store.key(request.run.id, name): kind for name, kind in named.items()}
     if request.run.look:
-        looked = yield from store.load(request.run.look, RegistryPlan)
-        memory = msgspec.structs.replace(memory, terminating={**memory.terminating, **looked.memory.terminating})
-    yield from store.save(store.key(request.run.id, "inputs"), memory)  # as planned from, the look's sightings included: a replay starts here
-    operator = yield from store.load(store.key(request.run.id, "operator"), Operator)
+        wanted[request.run.look] = RegistryPlan
+    registry, memory, operator, *looked = yield from store.load_all(wanted)
+    for plan in looked:
+        memory = msgspec.structs.replace(memory, terminating={**memory.terminating, **plan.memory.terminating})
     views = yield from _views(request)
     plan = decide(context, views, registry, memory, operator)
-    where = yield from store.save(store.key(request.run.id, "plan"), plan)
+    where = store.key(request.run.id, "plan")
+    # The memory as planned from, the look's sightings included: a replay starts here.
+    yield from store.save_all({store.key(request.run.id, "inputs"): memory, where: plan})
     first = plan.stages[0] if plan.stages else 0
     return Response(plan=where, first_stage=first, actions=len(plan.actions), withheld=len(plan.withheld))
 
 
 def _views(request: Request) -> Step[tuple[View, ...]]:
     views: list[View] = []
-    for name in request.clusters:
-        data = yield from call(RunStore.get, store.key(request.run.id, f"views/{name}"))
+    found = yield from store.all_of([to(RunStore.get, store.key(request.run.id, f"views/{name}")) for name in request.clusters])
+    for name, data in zip(request.clusters, found, strict=True):
         if data is None:
             views.append(Unseen(cluster=name, cause="crashed", detail="its observing function ended without a view"))
         else:

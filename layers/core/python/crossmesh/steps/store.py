@@ -2,13 +2,14 @@
 
 import base64
 import gzip
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from crossmesh import codec
 from crossmesh.core.actions import Memory, Operator
-from crossmesh.errors import RefusedError
+from crossmesh.errors import CrossmeshError, RefusedError
 from crossmesh.ports import RunStore, State
-from crossmesh.steps.calls import Step, call
+from crossmesh.steps.calls import Call, Step, call, to, together
 
 T = TypeVar("T")
 MEMORY, OPERATOR = "memory", "operator"
@@ -35,20 +36,47 @@ def carry(where: str, value: object, most: int) -> Step[str]:
     return text if len(text) <= most else (yield from save(where, value))
 
 
+def save_all(values: Mapping[str, object]) -> Step[None]:
+    """Store values by key, side by side: each costs a round trip of tens of milliseconds on S3."""
+    yield from all_of([to(RunStore.put, where, codec.encode(value)) for where, value in values.items()])
+
+
 def load(where: str, kind: type[T]) -> Step[T]:
     """Fetch a value, or take it from what was carried. Raises RefusedError where it is missing: the run's own documents are never optional."""
+    (found,) = yield from load_all({where: kind})
+    value: T = found
+    return value
+
+
+def load_all(wanted: Mapping[str, type]) -> Step[list[Any]]:
+    """Fetch values side by side, or take them from what was carried, in the order of the keys. Raises RefusedError where one is missing."""
+    stored = [where for where in wanted if not where.startswith(_INLINE)]
+    answers = yield from all_of([to(RunStore.get, where) for where in stored])
+    found = dict(zip(stored, answers, strict=True))
+    return [_decoded(where, found.get(where), kind) for where, kind in wanted.items()]
+
+
+def all_of(calls: list[Call]) -> Step[list[Any]]:
+    """The answers of calls made side by side; raises the first error among them."""
+    answers = yield from together(calls)
+    for answer in answers:
+        if isinstance(answer, CrossmeshError):
+            raise answer
+    return answers
+
+
+def _decoded(where: str, data: bytes | None, kind: type[T]) -> T:
     if where.startswith(_INLINE):
-        return codec.decode(gzip.decompress(base64.b64decode(where.removeprefix(_INLINE))), kind)
-    data = yield from call(RunStore.get, where)
+        data = gzip.decompress(base64.b64decode(where.removeprefix(_INLINE)))
     if data is None:
         raise RefusedError("Missing", f"{where} is not in the run store")
     return codec.decode(data, kind)
 
 
-def memory() -> Step[Memory]:
-    """What the planner remembers; empty before the first run."""
-    data = yield from call(State.read, MEMORY)
-    return codec.decode(data, Memory) if data else Memory()
+def standing() -> Step[tuple[Memory, Operator]]:
+    """Memory and what people asked for, read side by side."""
+    remembered, asked = yield from all_of([to(State.read, MEMORY), to(State.read, OPERATOR)])
+    return codec.decode(remembered, Memory) if remembered else Memory(), codec.decode(asked, Operator) if asked else Operator()
 
 
 def operator() -> Step[Operator]:
