@@ -42,7 +42,7 @@ world: build ## keep a world up and print how to use it (Ctrl-C ends it)
 world-down: setup ## end a world that was left behind
 	@python -m world down
 
-bench: setup ## the design's numbers, measured in one run on this machine
+bench: build ## the design's numbers, measured in one run on this machine (part of them: python -m tests.bench world)
 	@python -m tests.bench
 
 lock: ## resolve pyproject.toml again into requirements/*.txt, layers/*/requirements.txt and watcher/requirements.txt

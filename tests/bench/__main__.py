@@ -18,7 +18,11 @@ from crossmesh.core.views import Instance, Pod, RegistryView, Seen, ServiceView
 from crossmesh.steps.context import Context
 
 from tests.bench.convergence import convergence
+from tests.bench.event_path import event_path
 from tests.bench.mesh_size import many
+from tests.bench.quiet_cost import quiet_cost
+from tests.bench.rolling import many_pods, schedule_alone
+from tests.bench.watched import watched_world
 from tests.builders import NAMESPACE, context, node
 
 ROWS: list[tuple[str, str, str]] = []
@@ -126,14 +130,30 @@ def imports() -> None:
     )
 
 
-def main() -> None:
-    """The table."""
+def in_world() -> None:
+    """What takes a world of its own: about 12 minutes."""
+    with watched_world() as world:
+        event_path(world, row)
+        many_pods(world, row)
+        quiet_cost(world, row)
+        schedule_alone(world, row)
+
+
+PARTS: dict[str, Callable[[], None]] = {
+    "planning": planning,
+    "mesh": mesh,
+    "imports": imports,
+    "convergence": lambda: convergence(row),
+    "world": in_world,
+}
+
+
+def main(names: list[str]) -> None:
+    """The table, or the named parts of it."""
     print("| what | reach | found |\n| --- | --- | --- |")
-    planning()
-    mesh()
-    imports()
-    convergence(row)
+    for name in names or PARTS:
+        PARTS[name]()
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
