@@ -14,7 +14,7 @@ from rich.console import Console
 
 from world.application import Application
 from world.clusters.client import Cluster, wait_for
-from world.deploy import ROOT, deploy
+from world.deploy import ROOT, deploy, install_watchers, scale_watchers
 from world.supervisor import running_world
 
 say = Console(highlight=False, width=110)
@@ -106,17 +106,20 @@ def play(root: Path, name: str = "demo") -> None:
             quiet = app.look()
             writes = {op: n for op, n in writes_of(app).items() if n}
             check(quiet.kind == "quiet" and not writes, f"the look was {quiet.kind}; writes: {writes or 'none'}")
-        with step("A blue pod is killed; its successor takes its place"):
+        with step("A watcher in each cluster; a blue pod is killed, and nobody hints but the watcher"):
+            install_watchers(world.document)
+            app.idle_all()
             old = next(n for n in names if "blue" in n)
             colours.delete("Pod", "appmesh-demo", old)
             fresh = colours.wait_ready("appmesh-demo", "app=colorapp", 2)
             names = {pod["metadata"]["name"] for pod in fresh}
-            app.hint()
             took = app.wait_pods(names)
             check(
                 old not in app.pods(),
-                f"{old} is gone from Cloud Map, {next(n for n in names if 'blue' in n)} is in ({took:.1f} s after the hint)",
+                f"{old} is gone from Cloud Map, {next(n for n in names if 'blue' in n)} is in ({took:.1f} s after it was ready)",
             )
+            scale_watchers(world.document, 0)
+            say.print("   (the watchers end: from here on this demo hints by hand, one look a step)")
             wait_for(lambda: app.mix(4).keys() <= {"blue", "red"}, 20, "colours only")
             check(app.mix(20).keys() <= {"blue", "red"}, "20 requests, 20 colours")
         with step("One cluster goes dark: nothing is deregistered"):

@@ -108,6 +108,42 @@ def test_a_user_may_only_what_its_policy_says(process: ServerProcess) -> None:
             time.sleep(0.2)
 
 
+def test_a_pod_gets_a_role_that_trusts_eks_with_its_tags(process: ServerProcess) -> None:
+    """As EKS Auth: the service, both actions and the conditions of the trust policy are asked; what comes out is bound by the role's policy."""
+    world, iam = process.world, client(process.world, "iam")
+
+    def trusting(name: str, service: str, actions: list[str], account: str) -> str:
+        tag = {"StringEquals": {"aws:RequestTag/kubernetes-service-account": account}}
+        statement = {"Effect": "Allow", "Principal": {"Service": service}, "Action": actions, "Condition": tag}
+        arn = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))["Role"][
+            "Arn"
+        ]
+        iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=policy("events:PutEvents"))
+        return str(arn)
+
+    def asked(arn: str) -> Document:
+        tags = {"kubernetes-namespace": "crossmesh", "kubernetes-service-account": "watcher"}
+        found: Document = post(
+            f"http://127.0.0.1:{world['ports']['control']}/_world/pod-identity", {"role_arn": arn, "session": "s", "tags": tags}
+        )
+        return found
+
+    both, eks = ["sts:AssumeRole", "sts:TagSession"], "pods.eks.amazonaws.com"
+    keys = asked(trusting("right", eks, both, "watcher"))
+    own = (keys["AccessKeyId"], keys["SecretAccessKey"], keys["Token"])
+    entry = {"Source": "x", "DetailType": "y", "Detail": "{}"}
+    assert client_as(world, "events", *own).put_events(Entries=[entry])["FailedEntryCount"] == 0
+    with pytest.raises(ClientError, match="AccessDenied"):
+        client_as(world, "dynamodb", *own).list_tables()
+    refused = {
+        "another service": trusting("r1", "lambda.amazonaws.com", both, "watcher"),
+        "no TagSession": trusting("r2", eks, both[:1], "watcher"),
+        "another account": trusting("r3", eks, both, "other"),
+        "no such role": "arn:aws:iam::111122223333:role/none",
+    }
+    assert [why for why, arn in refused.items() if "refused" not in asked(arn)] == []
+
+
 def test_functions_call_as_their_role(process: ServerProcess) -> None:
     world = process.world
     seed(world)

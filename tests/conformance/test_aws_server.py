@@ -272,6 +272,25 @@ def test_eks_describes_clusters_and_keeps_access_entries(wire: Wire) -> None:
         eks.describe_cluster(name="none")
 
 
+def test_eks_keeps_pod_identity_associations(wire: Wire) -> None:
+    eks = wire.client("eks")
+    account = {"clusterName": "eksc1", "namespace": "crossmesh", "serviceAccount": "crossmesh-watcher"}
+    made = eks.create_pod_identity_association(**account, roleArn="arn:aws:iam::111122223333:role/w")["association"]
+    assert made["associationArn"].endswith(f":podidentityassociation/eksc1/{made['associationId']}")
+    (listed,) = eks.list_pod_identity_associations(**account)["associations"]
+    assert listed == {name: made[name] for name in ("clusterName", "namespace", "serviceAccount", "associationArn", "associationId")}
+    assert eks.list_pod_identity_associations(clusterName="eksc1", namespace="other")["associations"] == []
+    with pytest.raises(eks.exceptions.ResourceInUseException):
+        eks.create_pod_identity_association(**account, roleArn="arn:aws:iam::111122223333:role/x")
+    roles = json.load(urllib.request.urlopen(f"{wire.base}/_world/pod-identities/eksc1"))
+    assert roles == {"crossmesh/crossmesh-watcher": "arn:aws:iam::111122223333:role/w"}
+    where = {"clusterName": "eksc1", "associationId": made["associationId"]}
+    assert eks.describe_pod_identity_association(**where)["association"]["roleArn"] == made["roleArn"]
+    eks.delete_pod_identity_association(**where)
+    with pytest.raises(eks.exceptions.ResourceNotFoundException):
+        eks.describe_pod_identity_association(**where)
+
+
 def test_elb_describes_what_the_data_plane_made_known(wire: Wire) -> None:
     balancer = {
         "name": "front",
