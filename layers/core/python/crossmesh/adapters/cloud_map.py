@@ -1,6 +1,7 @@
 """Cloud Map as the `Registry` port. Lists are the scarce calls (ListServices 1-2 a second), so ids are taken from memory where known."""
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from crossmesh.adapters import aws
@@ -8,6 +9,8 @@ from crossmesh.core.actions import CreateService
 from crossmesh.core.views import Instance, ServiceView
 from crossmesh.errors import NotFound
 from crossmesh.ports import Operation
+
+_AT_ONCE = 8  # reads of services side by side
 
 DNS_TTL = 300  # seconds; AWS's controller's default (--cloudmap-dns-ttl)
 
@@ -20,24 +23,18 @@ class CloudMap:
         self._write = aws.client("servicediscovery", region, attempts=1)
 
     def find_services(self, names: tuple[tuple[str, str], ...], known: dict[str, tuple[str, str]]) -> tuple[ServiceView, ...]:
-        """One ListNamespaces, one ListServices for each namespace with a service not yet known, GetService and tags for each service."""
-        with aws.translated():
+        """One ListNamespaces, one ListServices for each namespace with a service not yet known, GetService and tags for each service, side by side."""
+        with aws.translated(), ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
             namespaces = self._namespaces()
-            found = []
-            listed: dict[str, dict[str, str]] = {}
-            for namespace, service in sorted(set(names)):
-                place = namespaces.get(namespace)
-                if place is None:
-                    found.append(ServiceView(namespace=namespace, service=service))
-                    continue
-                base = ServiceView(namespace=namespace, service=service, namespace_id=place["Id"], namespace_type=place["Type"])
-                view = self._described(base, known.get(base.key, ("", ""))[0])
-                if not view.id:
-                    if place["Id"] not in listed:
-                        listed[place["Id"]] = self._services_of(place["Id"])
-                    view = self._described(base, listed[place["Id"]].get(service, ""))
-                found.append(view)
-            return tuple(found)
+            bases = [_place(namespace, service, namespaces) for namespace, service in sorted(set(names))]
+            views = list(pool.map(lambda base: self._described(base, known.get(base.key, ("", ""))[0]), bases))
+            unknown = sorted({view.namespace_id for view in views if view.namespace_id and not view.id})
+            listed = {namespace_id: self._services_of(namespace_id) for namespace_id in unknown}
+            return tuple(
+                pool.map(
+                    lambda view: view if view.id else self._described(view, listed.get(view.namespace_id, {}).get(view.service, "")), views
+                )
+            )
 
     def _namespaces(self) -> dict[str, Any]:
         pages = self._read.get_paginator("list_namespaces").paginate()
@@ -132,3 +129,11 @@ class CloudMap:
         """DeleteService."""
         with aws.translated():
             self._write.delete_service(Id=service_id)
+
+
+def _place(namespace: str, service: str, namespaces: dict[str, Any]) -> ServiceView:
+    """A service by name, with what is known of its namespace (nothing where there is none)."""
+    found = namespaces.get(namespace)
+    if found is None:
+        return ServiceView(namespace=namespace, service=service)
+    return ServiceView(namespace=namespace, service=service, namespace_id=found["Id"], namespace_type=found["Type"])
