@@ -100,19 +100,20 @@ class Application:
         )
         return time.monotonic() - began
 
-    def get(self, path: str = "/color") -> tuple[int, str]:
+    def get(self, path: str = "/color", headers: dict[str, str] | None = None) -> tuple[int, str]:
         """One request through the front load balancer."""
         try:
-            with urllib.request.urlopen(f"{self.world.url('front')}{path}", timeout=20) as answer:
+            asked = urllib.request.Request(f"{self.world.url('front')}{path}", headers=headers or {})
+            with urllib.request.urlopen(asked, timeout=20) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
         except OSError as error:
             return 0, type(error).__name__
 
-    def mix(self, requests: int, path: str = "/color") -> Counter[str]:
+    def mix(self, requests: int, path: str = "/color", headers: dict[str, str] | None = None) -> Counter[str]:
         """What `requests` requests brought."""
-        return Counter(body if status == 200 else f"status {status}" for status, body in (self.get(path) for _ in range(requests)))
+        return Counter(body if status == 200 else f"status {status}" for status, body in (self.get(path, headers) for _ in range(requests)))
 
     def canary(self, name: str = "front-color", requests: int = 0, seconds: float = 60.0) -> Memory:
         """Run the canary by event, and wait for its verdict."""

@@ -12,6 +12,7 @@ from crossmesh.core.canary import Verdict
 from crossmesh.core.exact import two_sided
 from rich.console import Console
 
+from world import demo_mesh
 from world.application import Application
 from world.clusters.client import Cluster, wait_for
 from world.deploy import ROOT, deploy, install_watchers, scale_watchers
@@ -139,16 +140,28 @@ def play(root: Path, name: str = "demo") -> None:
             check(causes == {"eksc2": "list-incomplete"}, f"a GET still finds the pods, so the list is not believed: {causes}")
             check(app.instances() == before, "nothing was deregistered (AWS's controllers and external-dns remove all of them here)")
             colours.tell("faults", verb="DELETE")
-        with step("Change the routes to 1 blue : 9 red in the manifest, and deploy it"):
+        with step("Drift by hand: somebody deletes a route, and changes weights behind our back"):
+            demo_mesh.drift_by_hand(app, check)
+        with step("A shift: 50/50 → 90/10 step by step, without a deploy"):
+            demo_mesh.shift(app, check)
+            counts = wait_moved(app, 0.9)
+            bar(counts)
+            check(fits(counts, 0.9), "200 requests: the measured mix moved with it")
+        with step("Change the routes to 1 blue : 9 red and one by header in the manifest, and deploy it"):
             edited = world.dir / "config"
             shutil.copytree(ROOT / "config", edited, dirs_exist_ok=True)
             file = edited / "mesh" / "colorapp.yaml"
             file.write_text(re.sub(r"(name: colorapp-red\n\s+weight:) 1", r"\1 9", file.read_text()))
+            demo_mesh.add_route_by_header(file)
             deploy(world.document, config=edited, Mode="apply")
             app.look(90)
             counts = wait_moved(app, 0.1)
             bar(counts)
             check(fits(counts, 0.1), "the measured mix moved with it")
+            ended = [line for line in demo_mesh.crossmesh(app, "status", config=edited).splitlines() if "shift of" in line]
+            check("a deploy changed its route's document" in " ".join(ended), f"and the shift ended: {ended[-1] if ended else 'untold'}")
+            by_header = app.mix(20, headers={"color_side": "blue"})
+            check(by_header == {"blue": 20}, f"20 requests with the header color_side: blue → {dict(by_header)}")
         with step("A red pod's program dies and nobody notices: Cloud Map lists it still, front answers 200 with an error body"):
             stale, about = next((i, a) for i, a in app.instances().items() if a["color"] == "red")
             colours.tell(f"pods/appmesh-demo/{about['k8s.io/pod']}/kill")

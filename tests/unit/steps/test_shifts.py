@@ -114,6 +114,22 @@ def test_the_canary_expects_what_is_in_force_and_a_red_one_reverts_it(world: Mem
     assert world.look(where).decision == "quiet", "what was halted does not begin again by itself"
 
 
+def test_answers_given_while_a_step_settles_are_judged_by_the_weights_before_it_too(world: MemoryWorld) -> None:
+    where = here()
+    ask(world, where, "a=100,b=0", step=0)
+    reconcile(world, where)
+
+    def judged() -> str:
+        samples = tuple([Sample(status=200, body="a")] * 30 + [Sample(status=200, body="b")] * 30)
+        key = drive(store.carry("k", samples, 100_000), world.ports)
+        asked = judge_canary.Request(id=f"c{world.clock.now():.0f}", probed=(Probed(canary="front", samples=key),))
+        return drive(judge_canary.run(asked, where), world.ports).verdicts[0].kind
+
+    assert judged() == "good"
+    world.clock.sleep(shift.SETTLES)
+    assert judged() == "failed"
+
+
 def _pairs(world: MemoryWorld) -> tuple[list[shift.Shift], list[shift.Progress]]:
     found, progress = drive(shifts.recorded(), world.ports)
     return list(found), [progress[s.id] for s in found]

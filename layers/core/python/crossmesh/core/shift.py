@@ -18,6 +18,7 @@ from crossmesh.core.topology import Resource, Topology
 
 MOST = 100  # the weights of a route add up to at most this (API model, WeightedTarget.weight: 0 to 100 in all)
 _KINDS = ("httpRoute", "http2Route", "grpcRoute", "tcpRoute")
+SETTLES = 30.0  # seconds in which the weights of a step reach every Envoy, and a canary's run that began before it ends
 _ENDED_KEPT = 20
 
 
@@ -148,6 +149,15 @@ def next_due(shifts: Shifts, progress: Progresses) -> float:
     """When the next step is due (seconds since the epoch); 0 = none is."""
     due = [state.at + shift.every for shift in shifts if (state := progress.get(shift.id)) and not state.ended and state.step < steps_of(shift)]
     return min(due, default=0.0)
+
+
+def before(progress: Progresses, at: float) -> Progresses:
+    """The same without what came into force within the last SETTLES seconds: answers of then may still be given by the weights before."""
+    found = dict(progress)
+    for key, state in progress.items():
+        if at - state.at < SETTLES:
+            found[key] = Progress(step=state.step if state.ended else state.step - 1, at=state.at)
+    return found
 
 
 def overlaid(topology: Topology, shifts: Shifts, progress: Progresses) -> Topology:

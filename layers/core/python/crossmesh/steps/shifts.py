@@ -63,10 +63,12 @@ def record(run: Run, moved: Due) -> Step[None]:
     yield from call(State.write, SHIFTING, codec.encode(shift.kept(moved.shifts, moved.progress)[1]))
 
 
-def in_force(context: Context) -> Step[Context]:
-    """The context with the weights that were last brought into force: what answers are judged by."""
+def in_force(context: Context) -> Step[tuple[Context, ...]]:
+    """The context with the weights last brought into force, by which answers are judged, and while they settle the one with the weights before them."""
     shifts, progress = yield from recorded()
-    return _with(context, shifts, progress)
+    now = yield from call(Clock.now)
+    lately = shift.before(progress, now)
+    return tuple(_with(context, shifts, found) for found in ((progress,) if lately == progress else (progress, lately)))
 
 
 def _with(context: Context, shifts: shift.Shifts, progress: shift.Progresses) -> Context:
