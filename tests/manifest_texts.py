@@ -1,8 +1,8 @@
 """Manifests as text, for tests to change one thing in."""
 
 from crossmesh.core.documents import Finding
+from crossmesh.core.mesh_view import Request
 from crossmesh.core.render import requests
-from crossmesh.core.topology import Request
 from crossmesh.core.topology_build import Built, build
 from crossmesh.manifests import load
 

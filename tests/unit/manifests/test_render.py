@@ -9,8 +9,8 @@ import pytest
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
+from crossmesh.core.mesh_view import Request
 from crossmesh.core.render import requests
-from crossmesh.core.topology import Request
 from crossmesh.core.topology_build import build
 from crossmesh.manifests import load
 from crossmesh.manifests.config import load_config

@@ -8,11 +8,10 @@ from crossmesh.core.actions import CreateService
 from crossmesh.core.canary import Memory, Sample, Verdict
 from crossmesh.core.facts import BalancerFacts, NetworkFacts, PodFacts, RuleFacts, ServiceFacts, Workloads
 from crossmesh.core.live import Listed, kept
-from crossmesh.core.mesh_view import PARENT, MeshResource, MeshTarget, target_of
+from crossmesh.core.mesh_view import PARENT, MeshResource, MeshTarget, Request, target_of
 from crossmesh.core.reach import inside
 from crossmesh.core.report import Report
 from crossmesh.core.settings import ClusterSettings, ServiceTarget
-from crossmesh.core.topology import Request
 from crossmesh.core.views import Instance, Pod, Seen, ServiceView, Unseen
 from crossmesh.errors import Conflict, NotFound, TransientError
 from crossmesh.ports import Lease, Operation, PodRef

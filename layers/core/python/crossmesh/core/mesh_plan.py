@@ -12,8 +12,7 @@ import msgspec
 
 from crossmesh.core.mesh_diff import Change, differences
 from crossmesh.core.mesh_order import Order, Turn, fits, order
-from crossmesh.core.mesh_view import ORDER, MeshResource, MeshTarget, MeshView, parent_of, target_of, uses
-from crossmesh.core.topology import Request
+from crossmesh.core.mesh_view import ORDER, MeshResource, MeshTarget, MeshView, Request, parent_of, target_of, uses
 
 OWNER_TAG = "crossmesh:owner"
 

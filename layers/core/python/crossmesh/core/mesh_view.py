@@ -5,11 +5,17 @@ from typing import Any
 
 import msgspec
 
-from crossmesh.core.topology import Request
-
 # On the way in; the reverse on the way out (rule 11).
 ORDER = ("mesh", "virtualNode", "virtualGateway", "virtualRouter", "route", "virtualService", "gatewayRoute")
 PARENT = {"route": "virtualRouter", "gatewayRoute": "virtualGateway"}
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """One App Mesh API request that the manifests mean, e.g. service "appmesh", operation "CreateVirtualNode"; no tags, no client token."""
+
+    service: str
+    operation: str
+    input: dict[str, Any]
 
 
 class MeshTarget(msgspec.Struct, frozen=True, kw_only=True, order=True):

@@ -7,7 +7,8 @@ gRPC rewrite) the request is what the API takes.
 
 from typing import Any
 
-from crossmesh.core.topology import Request, Topology
+from crossmesh.core.mesh_view import Request
+from crossmesh.core.topology import Topology
 
 _RENAMED = {"certificateARN": "certificateArn", "certificateAuthorityARNs": "certificateAuthorityArns"}
 _SENT = {

@@ -115,11 +115,3 @@ class Topology(msgspec.Struct, frozen=True, kw_only=True):
     gateways: tuple[Resource, ...] = ()
     gateway_routes: tuple[Resource, ...] = ()
     backend_groups: tuple[Resource, ...] = ()
-
-
-class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One App Mesh API request that the manifests mean, e.g. service "appmesh", operation "CreateVirtualNode"; no tags, no client token."""
-
-    service: str
-    operation: str
-    input: dict[str, Any]

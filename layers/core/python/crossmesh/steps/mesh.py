@@ -8,9 +8,8 @@ import msgspec
 from crossmesh import codec
 from crossmesh.core.mesh_notes import of_plan
 from crossmesh.core.mesh_plan import OWNER_TAG, MeshPlan, needs_tags, plan
-from crossmesh.core.mesh_view import PARENT, MeshResource, MeshTarget, MeshView, target_of
+from crossmesh.core.mesh_view import PARENT, MeshResource, MeshTarget, MeshView, Request, target_of
 from crossmesh.core.render import requests
-from crossmesh.core.topology import Request
 from crossmesh.errors import CrossmeshError
 from crossmesh.ports import Clock, MeshApi, State
 from crossmesh.steps.calls import Step, call, to, together
