@@ -56,7 +56,7 @@ def memory_key(canary: str) -> str:
 def run(request: Request, context: Context) -> Step[Response]:
     """Judge each; keep verdict and history, unless a first try should be repeated."""
     now = yield from call(Clock.now)
-    contexts = yield from shifts.in_force(context)
+    contexts = yield from shifts.answering(context)
     verdicts, glitches = [], []
     for probed in request.probed or _unprobed(request, context):
         canary = context.canary(probed.canary)

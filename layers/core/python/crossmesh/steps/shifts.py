@@ -63,8 +63,14 @@ def record(run: Run, moved: Due) -> Step[None]:
     yield from call(State.write, SHIFTING, codec.encode(shift.kept(moved.shifts, moved.progress)[1]))
 
 
-def in_force(context: Context) -> Step[tuple[Context, ...]]:
-    """The context with the weights last brought into force, by which answers are judged, and while they settle the one with the weights before them."""
+def in_force(context: Context) -> Step[Context]:
+    """The context with the weights last brought into force."""
+    shifts, progress = yield from recorded()
+    return _with(context, shifts, progress)
+
+
+def answering(context: Context) -> Step[tuple[Context, ...]]:
+    """What answers are judged by: the weights in force, and while they settle those before them, too."""
     shifts, progress = yield from recorded()
     now = yield from call(Clock.now)
     lately = shift.before(progress, now)
