@@ -22,7 +22,7 @@ from crossmesh.steps.calls import Step, call, to, together
 from crossmesh.steps.context import Context
 
 MANIFESTS = "manifests"
-_READ_ALL = ("observe_registry", "observe_cluster", "plan_registry", "reconcile_mesh", "open_ports", "judge_canary", "diagnose_canary")
+_READ_ALL = ("observe_registry", "observe_cluster", "plan_registry", "reconcile_mesh", "open_ports", "judge_canary")
 _NAME_IT = ("take_lease", "apply_registry", "verify_registry", "report_run", "release_lease")
 
 Q = TypeVar("Q")
