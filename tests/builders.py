@@ -39,15 +39,26 @@ def pod(uid: str, version: str = "blue", *, ready: bool = True, ip: str = "", te
 
 
 def context(
-    *nodes: VirtualNode, clusters: tuple[str, ...] = ("a", "b"), owner: str = "prod", policy: Policy | None = None, **kwargs: object
+    *nodes: VirtualNode,
+    clusters: tuple[str, ...] = ("a", "b"),
+    owner: str = "prod",
+    policy: Policy | None = None,
+    adopt: bool = False,
+    readiness_gate: bool = False,
+    injector_only: tuple[str, ...] = (),
+    **kwargs: object,
 ) -> Context:
     """A deployment with these nodes over these clusters, without a mesh backend."""
     settings = Settings(
         owner=owner,
         region="us-east-1",
-        mesh=MeshSettings(manifests=ManifestSource(files=("mesh/*.yaml",)), backend="none"),
-        clusters=tuple(ClusterSettings(name=name, eks=name, region="us-east-1") for name in clusters),
+        mesh=MeshSettings(manifests=ManifestSource(files=("mesh/*.yaml",)), backend="none", adopt=adopt),
+        clusters=tuple(
+            ClusterSettings(name=name, eks=name, region="us-east-1", controller="injector-only" if name in injector_only else "")
+            for name in clusters
+        ),
         policy=policy or Policy(),
+        readiness_gate=readiness_gate,
     )
     topology = Topology(nodes=nodes or (node("blue", color="blue"), node("red", color="red")))
     return Context(settings=settings, topology=topology, config="c0", deployment="1/us-east-1/crossmesh", **kwargs)  # type: ignore[arg-type]

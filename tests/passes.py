@@ -3,6 +3,8 @@
 The deployed machines are exercised in tests/e2e; this only strings their steps together.
 """
 
+from datetime import UTC, datetime
+
 from crossmesh.adapters.memory import (
     MemoryClock,
     MemoryClusters,
@@ -19,6 +21,7 @@ from crossmesh.steps import (
     look,
     observe_cluster,
     observe_registry,
+    open_gates,
     plan_registry,
     release_lease,
     report_run,
@@ -44,6 +47,7 @@ class MemoryWorld:
         self.state, self.runs, self.executions, self.mesh = MemoryState(), MemoryRunStore(), MemoryExecutions(), MemoryMesh()
         self.telemetry = MemoryTelemetry()
         self.count = 0
+        self.look_again: list[float] = []  # of each run: when it asked to look again, 0 = it did not
 
     @property
     def ports(self) -> dict[str, object]:
@@ -86,7 +90,10 @@ class MemoryWorld:
                 part, done = applied.part, applied.done
             verified = yield from verify_registry.run(verify_registry.Request(run=this, plan=planned.plan, stage=stage), context)
             stage = verified.next_stage
-        yield from report_run.run(report_run.Request(run=this), context)
+        if planned.gates:
+            yield from open_gates.run(open_gates.Request(run=this, plan=planned.plan), context)
+        reported = yield from report_run.run(report_run.Request(run=this), context)
+        self.look_again.append(_seconds(reported.wait_until) if reported.look_again else 0.0)
         yield from release_lease.run(release_lease.Request(run=this), context)
         self.executions.alive.discard(arn)
         plan = yield from store.load(planned.plan, RegistryPlan)
@@ -96,3 +103,7 @@ class MemoryWorld:
         """uids registered in a service."""
         found = self.registry._service(NAMESPACE, service)
         return {a["crossmesh/pod-uid"] for a in self.registry.instances.get(found.id, {}).values() if "crossmesh/pod-uid" in a}
+
+
+def _seconds(text: str) -> float:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()

@@ -78,7 +78,8 @@ def deploy(world: Any, *, config: Path | None = None, stack: str = STACK, built:
         *_parameters(document, parameters),
     )
     outputs = stack_outputs(document, stack)
-    grant(document, outputs["ReaderRoleArns"].split(","))
+    grant(document, outputs["ReaderRoleArns"].split(","), "crossmesh:readers")
+    grant(document, [outputs["GateRoleArn"]], "crossmesh:gatekeepers")
     return outputs
 
 
@@ -156,15 +157,15 @@ def stack_outputs(world: Any, stack: str = STACK) -> dict[str, str]:
     return {output["OutputKey"]: output["OutputValue"] for output in found.get("Outputs", ())}
 
 
-def grant(world: Any, roles: list[str]) -> None:
-    """One access entry a role and cluster, into the group that clusters/reader.yaml gives read access."""
+def grant(world: Any, roles: list[str], group: str) -> None:
+    """One access entry a role and cluster, into a group that clusters/*.yaml gives its rights."""
     document = read_world(world)
     eks = client(document, "eks")
     for cluster in document["clusters"]:
         there = set(eks.list_access_entries(clusterName=cluster)["accessEntries"])
         for role in roles:
             if role not in there:
-                eks.create_access_entry(clusterName=cluster, principalArn=role, kubernetesGroups=["crossmesh:readers"])
+                eks.create_access_entry(clusterName=cluster, principalArn=role, kubernetesGroups=[group])
 
 
 def _parameters(document: dict[str, Any], given: dict[str, str]) -> list[str]:

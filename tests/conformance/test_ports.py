@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import boto3
+import msgspec
 import pytest
 from crossmesh.adapters.app_mesh import AppMesh
 from crossmesh.adapters.cloud_map import CloudMap
@@ -160,6 +161,48 @@ def test_an_instance_is_an_upsert_of_all_attributes_and_moves_the_revision(ports
     ports.registry.delete_service(service)
     with pytest.raises(NotFound):
         ports.registry.list_instances(service)
+
+
+def with_custom_health(ports: Ports, name: str) -> str:
+    """A service made by somebody with HealthCheckCustomConfig; crossmesh makes none."""
+    if isinstance(ports.registry, MemoryRegistry):
+        service, _ = create(ports, name)
+        ports.registry.services[service] = msgspec.structs.replace(ports.registry.services[service], custom_health=True)
+        return service
+    made = ports.registry._write.create_service(Name=name, NamespaceId=ports.namespace_id, DnsConfig=RECORD, HealthCheckCustomConfig={})
+    return str(made["Service"]["Id"])
+
+
+RECORD = {"DnsRecords": [{"Type": "A", "TTL": 300}]}
+
+
+def test_health_is_kept_where_the_service_was_made_with_it(ports: Ports) -> None:
+    service = with_custom_health(ports, "judged")
+    (view,) = ports.registry.find_services(((NAMESPACE, "judged"),), {})
+    assert (view.custom_health, view.records) == (True, ("A",))
+    for name, first in (("i-1", "HEALTHY"), ("i-2", "UNHEALTHY")):
+        attributes = {"AWS_INSTANCE_IPV4": "10.0.0.1", "AWS_INIT_HEALTH_STATUS": first}
+        done(ports, ports.registry.register(service, name, attributes, f"token-{name}"))
+    wait_for(lambda: ports.registry.health(service) == {"i-1": "HEALTHY", "i-2": "UNHEALTHY"}, 5, "the first health")
+    revision = ports.registry.revision(NAMESPACE, "judged")
+    ports.registry.set_health(service, "i-1", "UNHEALTHY")
+    wait_for(lambda: ports.registry.health(service)["i-1"] == "UNHEALTHY", 40, "the health asked for")
+    assert ports.registry.revision(NAMESPACE, "judged") == revision, "no revision tells"
+    with pytest.raises(NotFound):
+        ports.registry.set_health(service, "i-9", "HEALTHY")
+    plain, _ = create(ports, "unjudged")
+    done(ports, ports.registry.register(plain, "i-1", {"AWS_INSTANCE_IPV4": "10.0.0.1"}, "token-u"))
+    with pytest.raises(NotFound):
+        ports.registry.set_health(plain, "i-1", "HEALTHY")
+
+
+def test_records_are_of_the_family_asked_for(ports: Ports) -> None:
+    action = CreateService(
+        namespace=NAMESPACE, service="six", namespace_id=ports.namespace_id, dns=True, ipv6=True, tags={}, creator="t/six", reason=""
+    )
+    service, _ = ports.registry.create_service(action)
+    assert ports.registry.find_services(((NAMESPACE, "six"),), {})[0].records == ("AAAA",)
+    done(ports, ports.registry.register(service, "i-6", {"AWS_INSTANCE_IPV6": "2001:db8::7"}, "token-6"))
 
 
 def done(ports: Ports, operation: str) -> None:

@@ -135,7 +135,9 @@ def test_nobody_is_given_everything() -> None:
 
 def test_only_functions_that_read_clusters_carry_the_kubernetes_layer() -> None:
     with_layer = {name for name, properties in FUNCTIONS.items() if any("Kubernetes" in str(layer) for layer in properties.get("Layers", ()))}
-    assert with_layer == {name for name in FUNCTIONS if f"{name}Role" in str(TEMPLATE["Outputs"]["ReaderRoleArns"])}
+    assert with_layer == {
+        name for name in FUNCTIONS if f"{name}Role" in str([TEMPLATE["Outputs"][o] for o in ("ReaderRoleArns", "GateRoleArn")])
+    }
     assert all("eks:DescribeCluster" in actions(name) for name in with_layer)
 
 

@@ -145,7 +145,7 @@ def clusters(now: Callable[[], float], transport: Callable[[str], Any]) -> Any:
         def __init__(self, name: str) -> None:
             self.transport, self.expires = transport(name), float("inf")
 
-        def _request(self, path: str, until: float) -> tuple[int, bytes]:
+        def request(self, path: str, until: float, verb: str = "GET", body: Any = None) -> tuple[int, bytes]:
             if until <= now():
                 raise not_seen("timeout", "no time left")
             try:

@@ -105,6 +105,8 @@ class Cluster:
             return 200, json.dumps({"metadata": {"name": "kube-system", "uid": self.identity}}).encode()
         if wrong == "cut":
             raise EOFError
+        if place == "/apis/apps/v1/deployments":
+            return 200, b'{"kind": "DeploymentList", "metadata": {"resourceVersion": "1"}, "items": []}'
         if parts == ["nodes"]:
             labels = {"topology.kubernetes.io/region": "us-east-1", "topology.kubernetes.io/zone": "us-east-1a"}
             node = {"metadata": {"name": "n1", "labels": labels}}

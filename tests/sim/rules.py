@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from crossmesh import codec
 from crossmesh.core.actions import Memory, Operator, RegistryPlan
-from crossmesh.core.views import RegistryView, View
+from crossmesh.core.views import RegistryView, Sick, View
 from crossmesh.steps import store
 from crossmesh.steps.plan_registry import decide
 
@@ -583,7 +583,8 @@ class Rules:
             registry = codec.decode(objects[store.key(run, "registry")], RegistryView)
             memory = codec.decode(objects[store.key(run, "inputs")], Memory)
             operator = codec.decode(objects[store.key(run, "operator")], Operator)
-            again = decide(context, views, registry, memory, operator)
+            sick = codec.decode(objects[store.key(run, store.SICK)], dict[str, Sick])
+            again = decide(context, views, registry, memory, operator, sick)
             if codec.encode(again) != objects[store.key(run, "plan")]:
                 raise broken("replay", f"run {run}: {len(plan.actions)} actions, again {len(again.actions)}")
 

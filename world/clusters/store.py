@@ -86,6 +86,10 @@ class Store:
                     "Conflict",
                     f'Operation cannot be fulfilled on {key[1]} "{key[3]}": the object has been modified; please apply your changes to the latest version and try again',
                 )
+            uid = (new.get("metadata") or {}).get("uid")
+            if uid and uid != old["metadata"]["uid"]:
+                message = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['metadata']['uid']}"
+                raise ApiError(409, "Conflict", f'Operation cannot be fulfilled on {key[1]} "{key[3]}": {message}')
             for name in ("uid", "creationTimestamp", "name", "namespace", "resourceVersion", "deletionTimestamp", "generation"):
                 if name in old["metadata"]:
                     new["metadata"][name] = old["metadata"][name]

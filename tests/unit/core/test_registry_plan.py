@@ -3,60 +3,13 @@
 import msgspec
 import pytest
 from crossmesh import codec
-from crossmesh.core.actions import CreateService, DeleteService, Deregister, Memory, Operator, Register, RegistryPlan, TagService
+from crossmesh.core.actions import CreateService, DeleteService, Deregister, Memory, Operator, Register, TagService
 from crossmesh.core.registry_plan import Inputs, deployment_tag, plan
 from crossmesh.core.settings import Policy
-from crossmesh.core.views import Instance, Pod, RegistryView, Seen, ServiceView, Unseen, View
-from crossmesh.steps.context import Context
+from crossmesh.core.views import Instance, RegistryView, Unseen
 
 from tests.builders import NAMESPACE, context, node, pod
-
-DEPLOYMENT = "1/us-east-1/crossmesh"
-
-
-def seen(cluster: str, *pods: Pod, begun: float = 100.0, gone: tuple[str, ...] = (), identity: str = "") -> Seen:
-    return Seen(cluster=cluster, identity=identity or f"uid-{cluster}", begun=begun, versions={"demo": 7}, pods=pods, gone=gone)
-
-
-def service(*instances: Instance, exists: bool = True, **kwargs: object) -> ServiceView:
-    base = ServiceView(
-        namespace=NAMESPACE,
-        service="color",
-        namespace_id="ns-1",
-        namespace_type="DNS_PRIVATE",
-        id="srv-1" if exists else "",
-        arn="arn:srv-1" if exists else "",
-        tags={"crossmesh:owner": "prod", deployment_tag("prod"): DEPLOYMENT},
-        instances=instances,
-    )
-    return msgspec.structs.replace(base, **kwargs)
-
-
-def registered(cluster: str, of: Pod, version: str = "blue", **extra: str) -> Instance:
-    """The instance that the planner itself would have registered for a pod."""
-    alone = decide(context(), seen(cluster, of), seen("b" if cluster == "a" else "a"), registry=service())
-    made = next(action for action in alone.actions if isinstance(action, Register))
-    return Instance(id=made.id, attributes={**made.attributes, **extra})
-
-
-def decide(
-    where: Context, *views: View, registry: ServiceView, memory: Memory | None = None, now: float = 100.0, operator: Operator | None = None
-) -> RegistryPlan:
-    return plan(
-        Inputs(
-            settings=where.settings,
-            topology=where.topology,
-            views=views,
-            registry=RegistryView(begun=now, services=(registry,)),
-            memory=memory or Memory(),
-            operator=operator or Operator(),
-            deployment=DEPLOYMENT,
-        )
-    )
-
-
-def verbs(of: RegistryPlan) -> list[tuple[str, str]]:
-    return [(type(a).__name__, getattr(a, "pod", a.service)) for a in of.actions]
+from tests.planning import DEPLOYMENT, decide, registered, seen, service, verbs
 
 
 def test_a_ready_pod_is_registered_with_the_controllers_attributes_and_our_marks() -> None:
@@ -192,7 +145,7 @@ def test_removals_matched_by_adds_of_the_same_node_are_exempt_and_come_after() -
     old, new = [pod(f"u{i}") for i in range(4)], [pod(f"n{i}") for i in range(4)]
     unready = [msgspec.structs.replace(p, containers_ready=False) for p in old]
     found = decide(context(), seen("a", *unready, *new), seen("b"), registry=service(*(registered("a", p) for p in old)))
-    assert [a.phase for a in found.actions] == [1] * 4 + [2] * 4
+    assert [a.phase for a in found.actions] == [1] * 4 + [3] * 4
     assert [type(a) for a in found.actions] == [Register] * 4 + [Deregister] * 4
 
 

@@ -29,7 +29,7 @@ class Clock(Protocol):
 
 
 class PodRef(msgspec.Struct, frozen=True, kw_only=True):
-    """A pod that the registry knows: asked for by GET when a list lacks it."""
+    """A pod that the registry knows: asked for by GET when a list lacks it. `uid` "" = known by its name alone (AWS's controller left it)."""
 
     namespace: str
     name: str
@@ -37,7 +37,7 @@ class PodRef(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Clusters(Protocol):
-    """The Kubernetes APIs, read only."""
+    """The Kubernetes APIs: read, but for readiness gates, which only a cluster with clusters/readiness-gate.yaml allows."""
 
     def observe(
         self,
@@ -49,8 +49,9 @@ class Clusters(Protocol):
     ) -> Seen | Unseen:
         """List the pods of `namespaces` completely, and nodes where an endpoint needs its zone.
 
-        `registered`: pods whose instances we hold; those absent from the list are asked for one by one. `identity`: the recorded kube-system uid ("" = none
-        yet). `versions`: the highest resourceVersion seen per namespace. Never raises for what a cluster does: that is `Unseen` with its cause.
+        `registered`: pods whose instances we hold; those absent from the list are asked for one by one. Also tells whether AWS's App Mesh controller runs
+        there. `identity`: the recorded kube-system uid ("" = none yet). `versions`: the highest resourceVersion seen per namespace. Never raises for what a
+        cluster does: that is `Unseen` with its cause.
         """
 
     def manifests(self, cluster: ClusterSettings, identity: str) -> Listed | Unseen:
@@ -65,6 +66,12 @@ class Clusters(Protocol):
 
     def workloads(self, cluster: ClusterSettings, namespaces: tuple[str, ...]) -> Workloads:
         """Pods, Deployments and nodes in the detail that a diagnosis needs. Raises RefusedError, TransientError."""
+
+    def open_gate(self, cluster: ClusterSettings, pod: PodRef) -> None:
+        """Set the pod's condition `conditions.appmesh.k8s.aws/aws-cloudmap-healthy` to True.
+
+        Raises NotFound (no such pod), Conflict (another uid under its name), RefusedError, TransientError.
+        """
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,6 +109,12 @@ class Registry(Protocol):
 
     def deregister(self, service_id: str, instance_id: str) -> str:
         """DeregisterInstance; the operation's id. Raises NotFound where there is no such instance, Conflict on DuplicateRequest."""
+
+    def health(self, service_id: str) -> dict[str, str]:
+        """GetInstancesHealthStatus, every page: instance id -> HEALTHY, UNHEALTHY or UNKNOWN. For services made with custom health."""
+
+    def set_health(self, service_id: str, instance_id: str, status: str) -> None:
+        """UpdateInstanceCustomHealthStatus. Raises NotFound where there is no such instance or the service has no custom health."""
 
     def operation(self, operation_id: str) -> Operation:
         """GetOperation."""

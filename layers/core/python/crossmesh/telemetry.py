@@ -48,7 +48,7 @@ def deployment_values(report: Report) -> dict[str, float]:
     """Metrics of a look or run. What waits on purpose (Mode observe, a pause) is not pending; of a run, what it could not prove is."""
     if report.kind == "failed":
         return {"Failures": 1}
-    planned = report.adds + report.removals + report.mesh_actions
+    planned = report.adds + report.removals + report.health + report.gates + report.mesh_actions
     pending = {"quiet": planned, "apply": planned, "applied": report.failed}.get(report.kind, 0)
     values: dict[str, float] = {
         "Failures": 0,

@@ -32,6 +32,7 @@ _NOT_FOUND = {
     "ServiceNotFound",
     "NamespaceNotFound",
     "OperationNotFound",
+    "CustomHealthNotFound",
     "NoSuchKey",
     "404",
     "ExecutionDoesNotExist",

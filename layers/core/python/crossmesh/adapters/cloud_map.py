@@ -65,6 +65,7 @@ class CloudMap:
             id=service_id,
             arn=service["Arn"],
             tags={tag["Key"]: tag["Value"] for tag in tags},
+            records=tuple(sorted(record["Type"] for record in service.get("DnsConfig", {}).get("DnsRecords", ()))),
             custom_health="HealthCheckCustomConfig" in service,
         )
 
@@ -111,6 +112,23 @@ class CloudMap:
         """DeregisterInstance."""
         with aws.translated():
             return str(self._write.deregister_instance(ServiceId=service_id, InstanceId=instance_id)["OperationId"])
+
+    def health(self, service_id: str) -> dict[str, str]:
+        """Every page of GetInstancesHealthStatus (its paginator is not among botocore's)."""
+        found: dict[str, str] = {}
+        more: dict[str, Any] = {}
+        with aws.translated():
+            while True:
+                answer = self._read.get_instances_health_status(ServiceId=service_id, MaxResults=100, **more)
+                found |= answer.get("Status", {})
+                if not answer.get("NextToken"):
+                    return found
+                more = {"NextToken": answer["NextToken"]}
+
+    def set_health(self, service_id: str, instance_id: str, status: str) -> None:
+        """UpdateInstanceCustomHealthStatus."""
+        with aws.translated():
+            self._write.update_instance_custom_health_status(ServiceId=service_id, InstanceId=instance_id, Status=status)
 
     def operation(self, operation_id: str) -> Operation:
         """GetOperation."""

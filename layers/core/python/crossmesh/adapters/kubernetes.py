@@ -6,6 +6,7 @@ The `kubernetes` client gives transport and TLS; it is imported when first neede
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
@@ -14,17 +15,18 @@ import msgspec
 from crossmesh.adapters.eks import TOKEN_LIFE, Eks
 from crossmesh.adapters.kubernetes_detail import DeploymentList, NodeDetailList, PodDetailList, deployment_facts, node_facts, pod_facts
 from crossmesh.adapters.kubernetes_manifests import ObjectList, listed
-from crossmesh.adapters.kubernetes_pods import Named, NodeList, PodList, Service, pod_of, zone_of
+from crossmesh.adapters.kubernetes_pods import GATE, ControllerList, Named, NodeList, PodList, Service, pod_of, runs, zone_of
 from crossmesh.core.facts import DeploymentFacts, ServiceFacts, Workloads
 from crossmesh.core.live import Listed
 from crossmesh.core.settings import ClusterSettings, ServiceTarget
 from crossmesh.core.views import Cause, Pod, Seen, Unseen
-from crossmesh.errors import NotFound, RefusedError, ServiceGone, Throttled, TransientError
+from crossmesh.errors import Conflict, NotFound, RefusedError, ServiceGone, Throttled, TransientError
 from crossmesh.ports import PodRef
 
 PAGE = 500  # pods a page; one page of real pods is about 3 MB
 CONNECT_TIMEOUT, READ_TIMEOUT, DEADLINE = 3.0, 10.0, 25.0  # seconds; the deadline is for one whole view
 _GETS_AT_ONCE = 8
+CONTROLLER = "app.kubernetes.io/name=appmesh-controller"  # as the Helm chart of AWS's controller labels its Deployment
 
 T = TypeVar("T")
 
@@ -120,6 +122,29 @@ class KubernetesClusters:
                 raise TransientError(f"{cluster.name}: {why.cause}: {why.detail}") from why
         return Workloads(cluster=cluster.name, pods=tuple(pods), deployments=tuple(deployments), nodes=tuple(nodes))
 
+    def open_gate(self, cluster: ClusterSettings, pod: PodRef) -> None:
+        """A strategic merge of one condition; the uid in it makes the API refuse another pod of the same name (409)."""
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        condition = {"type": GATE, "status": "True", "lastTransitionTime": now, "reason": "Registered", "message": "found in AWS Cloud Map"}
+        patch = {"metadata": {"uid": pod.uid}, "status": {"conditions": [condition]}}
+        path = f"/api/v1/namespaces/{pod.namespace}/pods/{pod.name}/status"
+        try:
+            status, body = self._api(cluster).request(path, time.time() + DEADLINE, verb="PATCH", body=patch)
+        except _NotSeen as why:
+            raise TransientError(f"{cluster.name}: {why.cause}: {why.detail}") from why
+        match status:
+            case 200:
+                return
+            case 404:
+                raise NotFound("NotFound", f"{cluster.name} has no pod {pod.namespace}/{pod.name}")
+            case 409:
+                raise Conflict("Conflict", f"{pod.namespace}/{pod.name} of {cluster.name} is another pod now")
+            case 429:
+                raise Throttled(f"{cluster.name}: HTTP 429")
+            case code if code >= 500:
+                raise TransientError(f"{cluster.name}: HTTP {code}: {_message(body)}")
+        raise RefusedError(str(status), f"{cluster.name}: HTTP {status}: {_message(body)} (clusters/readiness-gate.yaml gives the right)")
+
     def _api(self, cluster: ClusterSettings) -> "_Api":
         api, now = self._apis.get(cluster.name), time.time()
         if api is None or api.expires < now:
@@ -157,9 +182,21 @@ class KubernetesClusters:
                 raise _NotSeen("went-back", f"pods of {namespace} at version {version}, seen before at {versions[namespace]}")
             read[namespace] = version
             pods += items
-        gone = self._absent(api, cluster, pods, registered, namespaces, until)
+        gone, absent = self._absent(api, cluster, pods, registered, namespaces, until)
         zones = self._zones_of(api, cluster, uid, {pod.node for pod in pods if pod.ready}, until)
-        return Seen(cluster=cluster.name, identity=uid, begun=begun, versions=read, pods=tuple(pods), zones=zones, gone=gone)
+        controller, unknown = api.find_controller(until)
+        return Seen(
+            cluster=cluster.name,
+            identity=uid,
+            begun=begun,
+            versions=read,
+            pods=tuple(pods),
+            zones=zones,
+            gone=gone,
+            absent=absent,
+            controller=controller,
+            controller_unknown=unknown,
+        )
 
     def _identity(self, api: "_Api", recorded: str, until: float) -> str:
         """The cluster's identity; another than the recorded one is not the cluster that is meant."""
@@ -180,21 +217,28 @@ class KubernetesClusters:
         registered: tuple[PodRef, ...],
         namespaces: tuple[str, ...],
         until: float,
-    ) -> tuple[str, ...]:
-        """Uids of registered pods that the list lacks, each confirmed gone by a GET; if one is there, the list was not complete (rule 4)."""
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Uids (and names, of those known by name alone) of registered pods that the list lacks, each confirmed gone by a GET.
+
+        If one with its uid is there, the list was not complete (rule 4); one with only its name may have come since.
+        """
         listed = {pod.uid for pod in pods}
-        missing = [ref for ref in registered if ref.uid not in listed and ref.namespace in namespaces]
+        names = {f"{pod.namespace}/{pod.name}" for pod in pods} if any(not ref.uid for ref in registered) else set()
+        missing = [ref for ref in registered if ref.namespace in namespaces and ref.uid and ref.uid not in listed]
+        unnamed = [ref for ref in registered if ref.namespace in namespaces and not ref.uid and f"{ref.namespace}/{ref.name}" not in names]
 
         def there(ref: PodRef) -> bool:
             found = api.get(f"/api/v1/namespaces/{ref.namespace}/pods/{ref.name}", Named, until)
-            return found is not None and found.metadata.uid == ref.uid
+            return found is not None and ref.uid in ("", found.metadata.uid)
 
         with ThreadPoolExecutor(max_workers=_GETS_AT_ONCE) as pool:
-            answers = list(pool.map(there, missing)) if missing else []
-        for ref, is_there in zip(missing, answers, strict=True):
+            answers = list(pool.map(there, missing + unnamed)) if missing or unnamed else []
+        named = answers[len(missing) :]
+        for ref, is_there in zip(missing, answers, strict=False):
             if is_there:
                 raise _NotSeen("list-incomplete", f"pod {ref.namespace}/{ref.name} of {cluster.name} is there (GET) but was not listed")
-        return tuple(sorted(ref.uid for ref in missing))
+        absent = {f"{ref.namespace}/{ref.name}" for ref, is_there in zip(unnamed, named, strict=True) if not is_there}
+        return tuple(sorted(ref.uid for ref in missing)), tuple(sorted(absent))
 
     def _zones_of(self, api: "_Api", cluster: ClusterSettings, identity: str, wanted: set[str], until: float) -> dict[str, tuple[str, str]]:
         """Zones of the nodes in `wanted`; nodes are listed only when one is new to us."""
@@ -218,7 +262,7 @@ class _Api:
 
     def get(self, path: str, kind: type[T], until: float) -> T | None:
         """GET one object, None for 404. Raises _NotSeen for anything that is not a complete, well-formed answer."""
-        status, body = self._request(path, until)
+        status, body = self.request(path, until)
         if status == 404:
             return None
         self._refuse(status, body)
@@ -248,13 +292,23 @@ class _Api:
         """Zones of all nodes."""
         return {item.metadata.name: zone_of(item) for item in self.items("/api/v1/nodes", NodeList, "NodeList", until)}
 
+    def find_controller(self, until: float) -> tuple[str, str]:
+        """("namespace/name" of AWS's App Mesh controller where it runs, why that could not be told). From the API server's cache: cheap."""
+        query = urlencode({"labelSelector": CONTROLLER, "resourceVersion": "0"})
+        status, body = self.request(f"/apis/apps/v1/deployments?{query}", until)
+        if status == 403:
+            return "", f"HTTP 403: {_message(body)}"
+        self._refuse(status, body)
+        found = sorted(runs(item) for item in self._decode(body, ControllerList, "deployments").items or ())
+        return next(filter(None, found), ""), ""
+
     def _pages(self, path: str, kind: type[T], expected: str, until: float) -> list[Any] | None:
         """All pages of a list, checked to be one complete chain; None where the server let the snapshot expire."""
         pages: list[Any] = []
         token, left = "", None
         while True:
             query = {"limit": str(PAGE), **({"continue": token} if token else {})}
-            status, body = self._request(f"{path}?{urlencode(query)}", until)
+            status, body = self.request(f"{path}?{urlencode(query)}", until)
             if status == 410:
                 return None
             self._refuse(status, body)
@@ -274,17 +328,20 @@ class _Api:
             if not token:
                 return pages
 
-    def _request(self, path: str, until: float) -> tuple[int, bytes]:
+    def request(self, path: str, until: float, verb: str = "GET", body: dict[str, Any] | None = None) -> tuple[int, bytes]:
+        """Status and body, whatever the status. Raises _NotSeen where no answer came in time."""
         import urllib3.exceptions as failed
 
         room = until - time.time()
         if room <= 0:
             raise _NotSeen("timeout", f"no complete view within {DEADLINE:.0f} s")
         try:
+            kind = {"Content-Type": "application/strategic-merge-patch+json"} if body else {}
             response: Any = self._client.call_api(
-                "GET",
+                verb,
                 self._endpoint + path,
-                header_params=self._headers,
+                header_params={**self._headers, **kind},
+                body=body,
                 _request_timeout=(min(CONNECT_TIMEOUT, room), min(READ_TIMEOUT, room)),
             )
             return response.status, response.read()

@@ -1,10 +1,13 @@
 """Kubernetes' JSON as the few values that decide. Decoded straight from bytes; fields nobody asks for are never built."""
 
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
 from crossmesh.core.views import Pod
+
+GATE = "conditions.appmesh.k8s.aws/aws-cloudmap-healthy"  # AWS's controller's webhook gives it to pods (pkg/inject)
 
 
 class Base(msgspec.Struct, rename="camel"):
@@ -39,9 +42,14 @@ class Condition(Base):
     message: str = ""
 
 
+class _Gate(Base):
+    condition_type: str = ""
+
+
 class _PodSpec(Base):
     node_name: str = ""
     restart_policy: str = "Always"
+    readiness_gates: list[_Gate] | None = None
 
 
 class _PodStatus(Base):
@@ -82,6 +90,23 @@ class NodeList(Base):
     kind: str
     metadata: ListMeta
     items: list[_NodeItem] | None = None
+
+
+class _Replicas(Base):
+    replicas: int = 0
+
+
+class _Controller(Base):
+    metadata: Meta
+    spec: _Replicas = msgspec.field(default_factory=_Replicas)
+    status: _Replicas = msgspec.field(default_factory=_Replicas)
+
+
+class ControllerList(Base):
+    """Deployments that may be AWS's App Mesh controller, all on one page."""
+
+    kind: str
+    items: list[_Controller] | None = None
 
 
 class Named(Base):
@@ -133,7 +158,19 @@ def pod_of(item: _Pod) -> Pod:
         changed=ready.last_transition_time.timestamp() if ready is not None and ready.last_transition_time else 0.0,
         virtual_node=(meta.annotations or {}).get("appmesh.k8s.aws/virtualNode", ""),
         deployment=deployment_of(meta, labels),
+        gate=_gate_of(item),
     )
+
+
+def _gate_of(item: _Pod) -> Literal["", "closed", "open"]:
+    if not any(gate.condition_type == GATE for gate in item.spec.readiness_gates or ()):
+        return ""
+    return "open" if any(c.type == GATE and c.status == "True" for c in item.status.conditions or ()) else "closed"
+
+
+def runs(item: _Controller) -> str:
+    """ "namespace/name" of a Deployment that has pods or wants some, else ""."""
+    return f"{item.metadata.namespace}/{item.metadata.name}" if item.spec.replicas or item.status.replicas else ""
 
 
 def deployment_of(meta: Meta, labels: dict[str, str]) -> str:

@@ -111,6 +111,8 @@ class MemoryClusters:
         self.declared: dict[str, list[dict[str, Any]]] = {}  # cluster -> its custom resources and Namespaces, as the API has them
         self.services: dict[tuple[str, str, str], ServiceFacts] = {}
         self.details: dict[str, Workloads] = {}
+        self.controllers: dict[str, str] = {}  # cluster -> Deployment of AWS's controller
+        self.gates: list[tuple[str, str]] = []  # (cluster, uid) of every gate opened
         self.version = 100
 
     def put(self, cluster: str, pod: Pod) -> None:
@@ -137,8 +139,26 @@ class MemoryClusters:
             return Unseen(cluster=name, cause="went-back", begun=now)
         pods = tuple(sorted((p for p in self.pods.get(name, {}).values() if p.namespace in namespaces), key=lambda p: p.uid))
         listed = {pod.uid for pod in pods}
-        gone = tuple(sorted(ref.uid for ref in registered if ref.uid not in listed and ref.namespace in namespaces))
-        return Seen(cluster=name, identity=uid, begun=now, versions=dict.fromkeys(namespaces, self.version), pods=pods, gone=gone)
+        names = {f"{pod.namespace}/{pod.name}" for pod in pods}
+        asked = [ref for ref in registered if ref.namespace in namespaces]
+        return Seen(
+            cluster=name,
+            identity=uid,
+            begun=now,
+            versions=dict.fromkeys(namespaces, self.version),
+            pods=pods,
+            gone=tuple(sorted(ref.uid for ref in asked if ref.uid and ref.uid not in listed)),
+            absent=tuple(sorted({f"{ref.namespace}/{ref.name}" for ref in asked if not ref.uid} - names)),
+            controller=self.controllers.get(name, ""),
+        )
+
+    def open_gate(self, cluster: ClusterSettings, pod: PodRef) -> None:
+        """The pod's gate opens."""
+        found = self.pods.get(cluster.name, {}).get(pod.uid)
+        if found is None or (found.namespace, found.name) != (pod.namespace, pod.name):
+            raise NotFound("NotFound", f"{pod.namespace}/{pod.name}")
+        self.gates.append((cluster.name, pod.uid))
+        self.put(cluster.name, msgspec.structs.replace(found, gate="open"))
 
     def manifests(self, cluster: ClusterSettings, identity: str) -> Listed | Unseen:
         """What `declared` holds for the cluster, or the failure set for it."""
@@ -185,6 +205,7 @@ class MemoryRegistry:
         self.revisions: dict[str, int] = {}
         self.writes: list[tuple[str, ...]] = []
         self.operations: dict[str, Operation] = {}
+        self.statuses: dict[str, dict[str, str]] = {}  # service id -> instance id -> health, where it has custom health
 
     def find_services(self, names: tuple[tuple[str, str], ...], known: dict[str, tuple[str, str]]) -> tuple[ServiceView, ...]:
         """The services of these names."""
@@ -216,7 +237,8 @@ class MemoryRegistry:
         found = self._service(action.namespace, action.service)
         if not found.id:
             service_id = f"srv-{len(self.services) + 1}"
-            found = msgspec.structs.replace(found, id=service_id, arn=f"arn:{service_id}", tags=dict(action.tags))
+            records = ("AAAA" if action.ipv6 else "A",) if action.dns else ()
+            found = msgspec.structs.replace(found, id=service_id, arn=f"arn:{service_id}", tags=dict(action.tags), records=records)
             self.services[service_id], self.instances[service_id], self.revisions[service_id] = found, {}, 1
         return found.id, found.arn
 
@@ -237,6 +259,8 @@ class MemoryRegistry:
         if service_id not in self.services:
             raise NotFound("ServiceNotFound", service_id)
         self.instances[service_id][instance_id] = dict(attributes)
+        if self.services[service_id].custom_health:
+            self.statuses.setdefault(service_id, {}).setdefault(instance_id, attributes.get("AWS_INIT_HEALTH_STATUS", "HEALTHY"))
         self.revisions[service_id] += 1
         return self._done()
 
@@ -246,8 +270,21 @@ class MemoryRegistry:
         if instance_id not in self.instances.get(service_id, {}):
             raise NotFound("InstanceNotFound", instance_id)
         del self.instances[service_id][instance_id]
+        self.statuses.get(service_id, {}).pop(instance_id, None)
         self.revisions[service_id] += 1
         return self._done()
+
+    def health(self, service_id: str) -> dict[str, str]:
+        """Health by instance; no lag."""
+        return dict(self.statuses.get(service_id, {}))
+
+    def set_health(self, service_id: str, instance_id: str, status: str) -> None:
+        """Change it at once."""
+        self.writes.append(("set-health", service_id, instance_id, status))
+        if instance_id not in self.statuses.get(service_id, {}):
+            code = "InstanceNotFound" if service_id in self.services and self.services[service_id].custom_health else "CustomHealthNotFound"
+            raise NotFound(code, instance_id)
+        self.statuses[service_id][instance_id] = status
 
     def operation(self, operation_id: str) -> Operation:
         """An operation."""

@@ -63,7 +63,11 @@ def _parser() -> argparse.ArgumentParser:
     verb.set_defaults(run=doctor.run)
     asked = argparse.ArgumentParser(add_help=False)
     asked.add_argument("--yes", action="store_true", help="do not ask")
-    for name, text in (("pause", "look on, but apply nothing"), ("drain", "take every instance of this deployment out of Cloud Map")):
+    for name, text in (
+        ("pause", "look on, but apply nothing"),
+        ("drain", "take every instance of this deployment out of Cloud Map"),
+        ("adopt", "take over what AWS's App Mesh controller left: once, as `mesh.adopt: true` does always"),
+    ):
         verb = verbs.add_parser(name, parents=[common, deployed, asked], help=text)
         verb.set_defaults(run=operate.run, verb=name)
     verb = verbs.add_parser("resume", parents=[common, deployed, asked], help="end a pause or drain, or let a stopped SERVICE go on")

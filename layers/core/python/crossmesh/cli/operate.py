@@ -1,4 +1,4 @@
-"""`pause`, `resume`, `forget`, `drain`, `unlock`: what a person asks for is written down for the next look, which is asked for at once.
+"""`pause`, `resume`, `forget`, `drain`, `adopt`, `unlock`: what a person asks for is written down for the next look, which is asked for at once.
 
 None of them writes to Cloud Map or the mesh: the deployed application does, under its lease and with its guards.
 """
@@ -76,6 +76,11 @@ def _changed(arguments: argparse.Namespace, old: Operator, memory: Memory, now: 
             return replace(old, resumed={**old.resumed, arguments.service: now}), f"{arguments.service} goes on"
         case "resume":
             return replace(old, paused=0.0, draining=0.0), "resumed"
+        case "adopt":
+            told = (
+                "what AWS's App Mesh controller left (instances and mesh resources of declared nodes) is taken over, until none of it is left"
+            )
+            return replace(old, adopt=now), told
         case "forget" if arguments.identity:
             return replace(old, accept={**old.accept, arguments.cluster: now}), f"the identity that {arguments.cluster} shows now is accepted"
         case _:

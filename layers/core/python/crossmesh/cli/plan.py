@@ -7,12 +7,12 @@ import msgspec
 from crossmesh import configuration
 from crossmesh.cli import stack
 from crossmesh.cli.printing import console, print_json
-from crossmesh.core.actions import Deregister, Register, RegistryAction
+from crossmesh.core.actions import Deregister, Register, RegistryAction, SetHealth
 from crossmesh.core.views import Unseen
 from crossmesh.steps import look
 from crossmesh.steps.drive import drive
 
-SIGN = {"create-service": "+", "tag-service": "~", "register": "+", "deregister": "-", "delete-service": "-"}
+SIGN = {"create-service": "+", "tag-service": "~", "register": "+", "deregister": "-", "set-health": "~", "delete-service": "-"}
 STYLE = {"+": "green", "-": "red", "~": "yellow"}
 
 
@@ -26,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     actions, withheld = seen.plan.actions, seen.plan.withheld
     if arguments.json:
         print_json({"registry": msgspec.to_builtins(seen.plan), "mesh": msgspec.to_builtins(seen.mesh)})
-        return 3 if actions or seen.mesh.actions else 0
+        return 3 if actions or seen.plan.gates or seen.mesh.actions else 0
     out = console()
     for view in seen.views:
         if isinstance(view, Unseen):
@@ -45,9 +45,13 @@ def run(arguments: argparse.Namespace) -> int:
             highlight=False,
             markup=False,
         )
+    for gate in seen.plan.gates:
+        out.print(
+            f"~ {gate.pod} of {gate.cluster}: open its readiness gate once discovery shows it", style="yellow", highlight=False, markup=False
+        )
     for note in (*seen.shifts, *seen.plan.notes, *seen.mesh.notes):
         out.print(f"  {note}", highlight=False, markup=False)
-    total = len(actions) + len(seen.mesh.actions)
+    total = len(actions) + len(seen.plan.gates) + len(seen.mesh.actions)
     kept = f"{len(withheld) + len(seen.mesh.withheld)} withheld"
     out.print(f"{total} changes, {kept}; {seen.plan.registered} registered, {seen.plan.endpoints} wanted", highlight=False)
     if seen.mesh.unavailable:
@@ -62,5 +66,5 @@ def sign_of(action: RegistryAction) -> str:
 
 def line_of(action: RegistryAction) -> str:
     """An action as a line of a diff."""
-    what = f"{action.pod} of {action.cluster}" if isinstance(action, Register | Deregister) else "service"
+    what = f"{action.pod} of {action.cluster}" if isinstance(action, Register | Deregister | SetHealth) else "service"
     return f"{sign_of(action)} {action.service}.{action.namespace}: {what}: {action.reason}"

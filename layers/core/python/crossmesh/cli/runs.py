@@ -68,9 +68,8 @@ def replay(arguments: argparse.Namespace) -> int:
         raise RefusedError("OtherConfiguration", f"the run had configuration {report.config[:12]}, {arguments.config} is {context.config[:12]}")
     memory = _load(ports, store.key(name, "inputs"), Memory)
     views = tuple(_view(ports, name, cluster.name) for cluster in config.settings.clusters)
-    plan = decide(
-        context, views, _load(ports, store.key(name, "registry"), RegistryView), memory, _load(ports, store.key(name, "operator"), Operator)
-    )
+    registry, operator = _load(ports, store.key(name, "registry"), RegistryView), _load(ports, store.key(name, "operator"), Operator)
+    plan = decide(context, views, registry, memory, operator, drive(store.sick_of(name), ports))
     same = codec.encode(plan) == ports["RunStore"].get(store.key(name, "plan"))
     if arguments.json:
         print_json({"run": name, "same": same})

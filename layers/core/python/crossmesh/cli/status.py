@@ -99,7 +99,7 @@ def _problems(last: Report | None, last_run: Report | None, paused: bool, now: f
         found.append("paused by hand (`crossmesh resume`)")
     if last.kind == "failed":
         found.append(f"the last look failed: {last.failure}")
-    pending = last.adds + last.removals + last.mesh_actions
+    pending = last.adds + last.removals + last.health + last.gates + last.mesh_actions
     done = last_run is not None and last_run.kind == "applied" and last_run.at > last.at
     if pending and not done:
         waits = " (Mode is observe: nothing is applied)" if last.kind == "observe" else ""

@@ -1,14 +1,23 @@
 """A plan is data: an ordered tuple of actions, each with its reason and precondition, and what was withheld and why.
 
-Phases: 0 services that must exist first · 1 adds, changes and dead instances out, side by side · 2 removals of instances whose pod still lives, after the adds
-they wait for were verified · 3 services of ours that nothing names any more.
+Phases: 0 services that must exist first · 1 adds, changes, health and dead instances out, side by side · 2 adds for which the dead had to make room ·
+3 removals of instances whose pod still lives, each after the add it waits for was proved · 4 services of ours that nothing names any more.
 """
 
 from typing import Literal
 
 import msgspec
 
-RemovalWhy = Literal["dead", "gone", "unready", "unselected", "forgotten"]
+RemovalWhy = Literal[
+    "dead",  # its pod was seen Terminating or finished
+    "gone",  # a GET says so
+    "unready",
+    "sick",  # a canary says so: only ever marked UNHEALTHY
+    "unselected",  # its pod lives and belongs elsewhere, or nowhere
+    "forgotten",  # a person said so
+    "replaced",  # AWS's controller left it, and the same pod stands registered by us
+    "left-behind",  # AWS's controller left it, and its pod is nowhere
+]
 
 
 class CreateService(msgspec.Struct, frozen=True, kw_only=True, tag="create-service"):
@@ -52,7 +61,8 @@ class Register(msgspec.Struct, frozen=True, kw_only=True, tag="register", gc=Fal
 
 
 class Deregister(msgspec.Struct, frozen=True, kw_only=True, tag="deregister", gc=False):
-    """Remove an instance. Precondition: it still carries this owner, cluster and pod uid; and `after`, an id in `after_service`, is verified."""
+    """Remove an instance. Precondition: it still carries this owner, cluster, pod uid and pod ("" = no such mark, as AWS's controller leaves them);
+    and `after`, where given, is proved."""
 
     namespace: str
     service: str
@@ -63,7 +73,23 @@ class Deregister(msgspec.Struct, frozen=True, kw_only=True, tag="deregister", gc
     node: str
     pod: str
     why: RemovalWhy
-    after: tuple[str, ...] = ()
+    after: str = ""  # the instance, as "service.namespace/id", that must have been registered and proved by this run first
+    reason: str
+    phase: int = 1
+
+
+class SetHealth(msgspec.Struct, frozen=True, kw_only=True, tag="set-health", gc=False):
+    """Mark an instance HEALTHY or UNHEALTHY (UpdateInstanceCustomHealthStatus). Precondition: it still carries this owner, cluster and pod uid."""
+
+    namespace: str
+    service: str
+    id: str
+    owner: str
+    cluster: str
+    uid: str
+    node: str
+    pod: str
+    status: Literal["HEALTHY", "UNHEALTHY"]
     reason: str
     phase: int = 1
 
@@ -75,10 +101,22 @@ class DeleteService(msgspec.Struct, frozen=True, kw_only=True, tag="delete-servi
     service: str
     id: str
     reason: str
-    phase: int = 3
+    phase: int = 4
 
 
-RegistryAction = CreateService | TagService | Register | Deregister | DeleteService
+RegistryAction = CreateService | TagService | Register | Deregister | SetHealth | DeleteService
+
+
+class OpenGate(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Tell Kubernetes that a pod is registered and found: its readiness gate's condition becomes True, once discovery shows the instance `id`."""
+
+    cluster: str
+    pod: str  # "namespace/name"
+    uid: str
+    namespace: str
+    service: str
+    id: str
+
 
 WithheldWhy = Literal[
     "unseen",  # its cluster did not answer completely
@@ -91,6 +129,9 @@ WithheldWhy = Literal[
     "namespace-missing",
     "service-full",
     "foreign-id",  # an instance of somebody else stands under the id we want
+    "controller",  # AWS's App Mesh controller runs in its cluster and would undo it
+    "waits",  # its replacement could not be added yet
+    "address-family",  # the service's DNS records cannot hold the pod's address
 ]
 
 
@@ -115,6 +156,7 @@ class Operator(msgspec.Struct, frozen=True, kw_only=True):
     forget: dict[str, float] = {}  # cluster -> remove its instances, though it is not seen or not in the settings any more
     accept: dict[str, float] = {}  # cluster -> record the identity that it shows now
     resumed: dict[str, float] = {}  # "service.namespace" -> go on though it was contested
+    adopt: float = 0.0  # take over what AWS's controller left, as `mesh.adopt` does, until nothing of it is left
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
@@ -131,12 +173,16 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     contested: dict[str, tuple[float, str]] = {}  # "service.namespace" -> (since when it is stopped, which instance showed it)
     forgotten: dict[str, float] = {}  # cluster -> the `forget` that was carried out
     accepted: dict[str, float] = {}  # cluster -> the `accept` that was carried out
+    adopted: float = 0.0  # the `adopt` that was carried out
+    asked: dict[str, tuple[str, float]] = {}  # instance id -> (health asked for, when): it takes 30 s to show, and asking again is no faster
+    setbacks: int = 0  # runs in a row that left something unsettled
 
 
 class RegistryPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What one pass would do to the registry, why, and what it would remember. `again_at`: look again then (0 = no need)."""
 
     actions: tuple[RegistryAction, ...] = ()
+    gates: tuple[OpenGate, ...] = ()
     withheld: tuple[Withheld, ...] = ()
     memory: Memory = Memory()
     notes: tuple[str, ...] = ()

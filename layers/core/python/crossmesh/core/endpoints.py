@@ -211,7 +211,7 @@ def _endpoint(cluster: str, pod: Pod, node: VirtualNode, attributes: dict[str, s
         node=node.aws_name,
         namespace=node.cloud_map.namespace,
         service=node.cloud_map.service,
-        key=f"{node.cloud_map.service}.{node.cloud_map.namespace}",
+        key=node.cloud_map.key,
         pod=f"{pod.namespace}/{pod.name}",
         uid=pod.uid,
         attributes=attributes,

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from crossmesh.core import endpoints as ep
-from crossmesh.core.actions import Deregister, Memory, RegistryAction
+from crossmesh.core.actions import Deregister, Memory, RegistryAction, SetHealth
 from crossmesh.core.contest import Contest
+from crossmesh.core.health import LAG
 from crossmesh.core.scene import OWNER_TAG, Scene
 
 
@@ -19,6 +20,7 @@ def remember(scene: Scene, actions: tuple[RegistryAction, ...], confirmations: M
         if service.id and (key in scene.named or scene.ours[key] or service.tags.get(OWNER_TAG) == scene.owner)
     }
     leaving = {action.id for action in actions if isinstance(action, Deregister)}
+    adopts = bool(scene.unseen) or any(isinstance(a, Deregister) and a.why in ("replaced", "left-behind") for a in actions)
     left = {i.attributes.get(ep.CLUSTER, "") for found in scene.ours.values() for i in found} if operator.forget else set()
     return Memory(
         registered=dict(sorted((i, at) for i, at in contest.registered.items() if i not in leaving)),
@@ -31,7 +33,17 @@ def remember(scene: Scene, actions: tuple[RegistryAction, ...], confirmations: M
         terminating=dict(sorted(_terminating(scene).items())),
         confirmations=dict(sorted({**kept, **confirmations}.items())),
         services=dict(sorted(services.items())),
+        adopted=memory.adopted if adopts else max(memory.adopted, operator.adopt),
+        asked=_asked(scene, actions),
+        setbacks=memory.setbacks,
     )
+
+
+def _asked(scene: Scene, actions: tuple[RegistryAction, ...]) -> dict[str, tuple[str, float]]:
+    """Which health was asked for lately."""
+    now = scene.inputs.registry.begun
+    recent = {i: (status, at) for i, (status, at) in scene.memory.asked.items() if now - at < LAG}
+    return dict(sorted({**recent, **{a.id: (a.status, now) for a in actions if isinstance(a, SetHealth)}}.items()))
 
 
 def _terminating(scene: Scene) -> dict[str, float]:

@@ -1,40 +1,72 @@
 """Removals of one service through policy and brake, and services that nothing names any more."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from crossmesh.core import endpoints as ep
 from crossmesh.core.actions import DeleteService, Deregister, WithheldWhy
+from crossmesh.core.adoption import pod_of
 from crossmesh.core.brake import confirm
+from crossmesh.core.health import mark
 from crossmesh.core.judging import Removal
-from crossmesh.core.scene import OWNER_TAG, Draft, Scene, pod_of
+from crossmesh.core.scene import OWNER_TAG, Draft, Scene
 from crossmesh.core.views import ServiceView
 
-_CERTAIN = ("dead", "forgotten")  # not counted by the brake: the pod was seen ending, or a person said so
+# Not counted by the brake: the pod was seen ending, a person said so, or the same pod stands beside it.
+_CERTAIN = ("dead", "forgotten", "replaced")
+_UNWELL = ("unready", "sick")  # only marked, where the service has custom health
 
 
-def remove(scene: Scene, draft: Draft, service: ServiceView, wanted: Sequence[Removal], gained: Mapping[str, int]) -> dict[str, float]:
-    """Deregister what may go now, withhold the rest; the confirmations to remember. `gained`: instances added for each virtual node."""
-    standing = Counter(i.attributes.get(ep.VIRTUAL_NODE, "") for i in scene.ours[service.key])
+def remove(
+    scene: Scene,
+    draft: Draft,
+    service: ServiceView,
+    wanted: Sequence[Removal],
+    *,
+    gained: Mapping[str, Sequence[str]],
+    added: Mapping[str, str],
+    lacking: Container[str],
+    health: Mapping[str, str],
+) -> dict[str, float]:
+    """Deregister (or mark UNHEALTHY) what may go now, withhold the rest; the confirmations to remember.
+
+    `gained`: ids added in this service by virtual node; `added`: all adds of this plan, id -> service; `lacking`: ids whose add is withheld;
+    `health`: instance id -> status.
+    """
+    down = {i for i, status in health.items() if status == "UNHEALTHY"}
+    wanted = [r for r in wanted if not (r.why in _UNWELL and r.instance.id in down)]
+    standing = Counter(i.attributes.get(ep.VIRTUAL_NODE, "") for i in scene.ours[service.key] if i.id not in down)
+    if scene.adopting:
+        standing.update(i.attributes.get(ep.VIRTUAL_NODE, "") for i in scene.left.get(service.key, ()))
     registered = sum(standing.values())
-    standing.subtract(r.node for r in wanted if r.why in _CERTAIN)
-    counted = [r for r in wanted if r.why not in _CERTAIN]
+    standing.subtract(r.node for r in wanted if r.why in _CERTAIN and r.instance.id not in down)
+    counted = [r for r in wanted if r.why not in _CERTAIN and r.instance.id not in down]
     verdict = confirm(
         {r.instance.id: r.node for r in counted},
         {r.instance.id: r.begun for r in counted},
         standing=standing,
-        adds=gained,
+        adds={node: len(ids) for node, ids in gained.items()},
         registered=registered,
         remembered=scene.memory.confirmations,
         policy=scene.policy,
     )
+    successors = {node: iter(ids) for node, ids in gained.items()}
     for removal in wanted:
         until = verdict.waiting.get(removal.instance.id)
-        if until is None:
-            draft.act(service.key, _deregister(scene, removal, gained))
-        else:
+        if until is not None:
             detail = f"{removal.reason}; {verdict.why}: waits for a second listing"
             draft.hold_removal(service.key, removal.instance, "unconfirmed", detail, until)
+        elif removal.why in _UNWELL and service.custom_health:
+            mark(scene, draft, service, removal.instance, "UNHEALTHY", removal.reason)
+        else:
+            successor = removal.after or removal.instance.id  # the same pod's, in this service or another
+            if removal.why in ("unready", "gone"):
+                successor = next(successors.get(removal.node, iter(())), "")
+            if successor in lacking:
+                draft.hold_removal(service.key, removal.instance, "waits", f"{removal.reason}; {successor} could not be added yet")
+            else:
+                after = f"{added[successor]}/{successor}" if successor in added else ""
+                draft.act(service.key, _deregister(removal, after))
     return verdict.remember
 
 
@@ -44,22 +76,21 @@ def stand(draft: Draft, service: ServiceView, wanted: Sequence[Removal], why: Wi
         draft.hold_removal(service.key, removal.instance, why, removal.reason)
 
 
-def _deregister(scene: Scene, removal: Removal, gained: Mapping[str, int]) -> Deregister:
-    attributes = removal.instance.attributes
-    lives = removal.why == "unselected"
-    replaced = lives or (removal.why in ("unready", "gone") and gained.get(removal.node, 0) > 0)
+def _deregister(removal: Removal, after: str) -> Deregister:
+    attributes, service = removal.instance.attributes, removal.service
     return Deregister(
-        namespace=removal.service.namespace,
-        service=removal.service.service,
+        namespace=service.namespace,
+        service=service.service,
         id=removal.instance.id,
-        owner=scene.owner,
-        cluster=attributes[ep.CLUSTER],
+        owner=attributes.get(ep.OWNER, ""),
+        cluster=attributes.get(ep.CLUSTER, ""),
         uid=attributes.get(ep.POD_UID, ""),
         node=removal.node,
         pod=pod_of(removal.instance),
         why=removal.why,
+        after=after,
         reason=removal.reason,
-        phase=2 if replaced else 1,
+        phase=3 if after or removal.why in ("unselected", "replaced") else 1,
     )
 
 

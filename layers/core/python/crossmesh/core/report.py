@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from crossmesh.core.actions import Deregister, Register, RegistryPlan
+from crossmesh.core.actions import Deregister, Register, RegistryPlan, SetHealth
 from crossmesh.core.endpoints import POD_UID
 from crossmesh.core.mesh_plan import MeshPlan
 from crossmesh.core.views import Seen, View
@@ -33,6 +33,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     registered: int = 0
     adds: int = 0
     removals: int = 0
+    health: int = 0  # instances marked HEALTHY or UNHEALTHY
+    gates: int = 0  # readiness gates to be opened
     withheld: tuple[str, ...] = ()
     withheld_counts: dict[str, int] = {}
     notes: tuple[str, ...] = ()
@@ -69,6 +71,8 @@ def summary(plan: RegistryPlan, mesh: MeshPlan) -> dict[str, object]:
         "registered": plan.registered,
         "adds": sum(1 for action in plan.actions if isinstance(action, Register)),
         "removals": sum(1 for action in plan.actions if isinstance(action, Deregister)),
+        "health": sum(1 for action in plan.actions if isinstance(action, SetHealth)),
+        "gates": len(plan.gates),
         "withheld": tuple(lines),
         "withheld_counts": counts,
         "notes": (*plan.notes, *mesh.notes),

@@ -14,13 +14,15 @@ from crossmesh.core.actions import (
     Operator,
     Register,
     RegistryAction,
+    SetHealth,
     TagService,
     Withheld,
     WithheldWhy,
 )
+from crossmesh.core.adoption import adopting, left_by_controller, pod_of
 from crossmesh.core.settings import Settings
 from crossmesh.core.topology import Topology
-from crossmesh.core.views import Instance, Pod, RegistryView, Seen, ServiceView, Unseen, View
+from crossmesh.core.views import Instance, Pod, RegistryView, Seen, ServiceView, Sick, Unseen, View
 
 OWNER_TAG = "crossmesh:owner"
 
@@ -31,7 +33,7 @@ def deployment_tag(owner: str) -> str:
 
 
 class Inputs(msgspec.Struct, frozen=True, kw_only=True):
-    """All that the planner may know. `deployment` is this deployment's id; `ip_family` of new services' DNS records."""
+    """All that the planner may know. `deployment` is this deployment's id; `sick`: instance id -> what a canary says of it."""
 
     settings: Settings
     topology: Topology
@@ -40,7 +42,7 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
     memory: Memory = Memory()
     operator: Operator = Operator()
     deployment: str
-    ipv6: bool = False
+    sick: dict[str, Sick] = {}
 
 
 class Scene:
@@ -63,8 +65,16 @@ class Scene:
         self.ours: dict[str, list[Instance]] = {
             key: [i for i in service.instances if i.attributes.get(mark) == owner] for key, service in self.services.items()
         }
-        self.named = frozenset(f"{n.cloud_map.service}.{n.cloud_map.namespace}" for n in inputs.topology.nodes if n.cloud_map)
+        self.named = frozenset(n.cloud_map.key for n in inputs.topology.nodes if n.cloud_map)
+        self.left = {key: left_by_controller(service, inputs.topology) for key, service in self.services.items() if self._has_foreign(service)}
+        self.adopting = adopting(inputs.settings, self.memory, self.operator)
+        self.controlled = {
+            name: view.controller for name, view in self.seen.items() if view.controller and self.clusters[name].controller != "injector-only"
+        }
         self.conflicts = self._conflicts()
+
+    def _has_foreign(self, service: ServiceView) -> bool:
+        return len(self.ours[service.key]) < len(service.instances)
 
     def _conflicts(self) -> list[str]:
         """Services where another deployment with our owner has left its mark: both must stop (rule 2)."""
@@ -82,7 +92,7 @@ class Scene:
         return asked > self.memory.forgotten.get(cluster, 0.0) and cluster not in self.seen
 
 
-_RANK: dict[type[RegistryAction], int] = {CreateService: 0, TagService: 1, Deregister: 2, Register: 3, DeleteService: 4}
+_RANK: dict[type[RegistryAction], int] = {CreateService: 0, TagService: 1, Deregister: 2, SetHealth: 3, Register: 4, DeleteService: 5}
 
 
 class Draft:
@@ -104,11 +114,11 @@ class Draft:
             found += sorted(actions, key=lambda action: getattr(action, "id", ""))
         return tuple(found)
 
-    def hold_add(self, endpoint: ep.Endpoint, why: WithheldWhy, detail: str) -> None:
-        """Withhold an add or change."""
-        self.withheld.append(
-            Withheld(what="register", service=endpoint.key, id=endpoint.id, cluster=endpoint.cluster, pod=endpoint.pod, why=why, detail=detail)
-        )
+    def hold_add(self, endpoint: ep.Endpoint, why: WithheldWhy, detail: str, until: float = 0.0) -> None:
+        """Withhold an add or change; `until`: when it goes ahead by itself (0 = not by itself)."""
+        ident, cluster, pod = endpoint.id, endpoint.cluster, endpoint.pod
+        held = Withheld(what="register", service=endpoint.key, id=ident, cluster=cluster, pod=pod, why=why, detail=detail, until=until)
+        self.withheld.append(held)
 
     def hold_adds(self, endpoints: Iterable[ep.Endpoint], why: WithheldWhy, detail: str) -> None:
         """Withhold many for one reason."""
@@ -122,8 +132,3 @@ class Draft:
             what="deregister", service=key, id=instance.id, cluster=cluster, pod=pod_of(instance), why=why, detail=detail, until=until
         )
         self.withheld.append(held)
-
-
-def pod_of(instance: Instance) -> str:
-    """namespace/name of the pod that an instance says it is of."""
-    return f"{instance.attributes.get(ep.NAMESPACE, '')}/{instance.attributes.get(ep.POD, '')}"

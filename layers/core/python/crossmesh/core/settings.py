@@ -96,3 +96,4 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     canaries: tuple[CanarySettings, ...] = ()
     policy: Policy = Policy()
     security_groups: Literal["none", "check", "open"] = "check"
+    readiness_gate: bool = False  # open the gate `conditions.appmesh.k8s.aws/aws-cloudmap-healthy` of pods that declare it

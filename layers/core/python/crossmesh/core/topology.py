@@ -50,6 +50,11 @@ class CloudMap(msgspec.Struct, frozen=True, kw_only=True):
     service: str
     attributes: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def key(self) -> str:
+        """`service.namespace`, the service's name to people."""
+        return f"{self.service}.{self.namespace}"
+
 
 class Listener(msgspec.Struct, frozen=True, kw_only=True):
     """A port a virtual node listens on."""

@@ -38,6 +38,7 @@ class Pod(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     changed: float = 0.0  # when ContainersReady last changed, seconds since the epoch (Kubernetes keeps whole ones); 0 = unknown
     virtual_node: str = ""  # annotation appmesh.k8s.aws/virtualNode (v1beta1)
     deployment: str = ""  # the Deployment it belongs to, from its ReplicaSet's name and pod-template-hash
+    gate: Literal["", "closed", "open"] = ""  # its readiness gate `aws-cloudmap-healthy`; "" = it declares none
 
     @property
     def finished(self) -> bool:
@@ -67,6 +68,9 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, tag="seen"):
     pods: tuple[Pod, ...] = ()
     zones: dict[str, tuple[str, str]] = {}  # Kubernetes node -> (region, zone)
     gone: tuple[str, ...] = ()  # uids of registered pods absent from the list, each confirmed by a GET (404 or another uid)
+    absent: tuple[str, ...] = ()  # "namespace/name" of pods asked for without a uid, neither in the list nor found by a GET
+    controller: str = ""  # "namespace/name" of the Deployment of AWS's App Mesh controller, where it runs
+    controller_unknown: str = ""  # why that could not be told ("" = it could)
 
 
 class Unseen(msgspec.Struct, frozen=True, kw_only=True, tag="unseen"):
@@ -98,7 +102,9 @@ class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
     id: str = ""
     arn: str = ""
     tags: dict[str, str] = {}
-    custom_health: bool = False
+    records: tuple[str, ...] = ()  # types of its DNS records: A, AAAA; () in an HTTP namespace
+    custom_health: bool = False  # made with HealthCheckCustomConfig: instances can be marked UNHEALTHY
+    health: dict[str, str] = {}  # instance id -> HEALTHY | UNHEALTHY | UNKNOWN; read only where `custom_health`
     revision: int = -1
     instances: tuple[Instance, ...] = ()
 
@@ -117,3 +123,11 @@ class RegistryView(msgspec.Struct, frozen=True, kw_only=True):
     begun: float
     since: float = 0.0
     services: tuple[ServiceView, ...] = ()
+
+
+class Sick(msgspec.Struct, frozen=True, kw_only=True):
+    """What a canary says of an instance: whose pod (`uid`) it was, what was seen, and when (seconds)."""
+
+    uid: str
+    evidence: str = ""
+    at: float = 0.0

@@ -64,6 +64,7 @@ def _settings(raw: dict[str, Any]) -> Settings:
         canaries=tuple(_canary(name, canaries[name]) for name in sorted(canaries)),
         policy=Policy(**raw.get("policy", {})),
         security_groups=raw.get("security_groups", "check"),
+        readiness_gate=raw.get("readiness_gate", False),
     )
 
 

@@ -83,4 +83,5 @@ SETTINGS = record(
     canaries=may(Table(_CANARY_RECORD, _CANARY), "Probes from outside, by name."),
     policy=may(_POLICY, "How carefully instances are removed."),
     security_groups=may(one_of("none", "check", "open"), "What is done about the listener ports between clusters."),
+    readiness_gate=may(Flag(), "Open the readiness gate aws-cloudmap-healthy of pods that declare it, once they are registered and found."),
 )

@@ -11,7 +11,18 @@ import msgspec
 
 from crossmesh import codec
 from crossmesh.core import endpoints as ep
-from crossmesh.core.actions import CreateService, DeleteService, Deregister, Outcome, Register, RegistryAction, RegistryPlan, TagService
+from crossmesh.core.actions import (
+    CreateService,
+    DeleteService,
+    Deregister,
+    Outcome,
+    Register,
+    RegistryAction,
+    RegistryPlan,
+    SetHealth,
+    TagService,
+)
+from crossmesh.core.adoption import pod_of
 from crossmesh.core.pace import Pace
 from crossmesh.core.views import Instance, RegistryView
 from crossmesh.errors import Conflict, CrossmeshError, NotFound, RefusedError, Throttled
@@ -19,10 +30,12 @@ from crossmesh.ports import Clock, Registry, RunStore, State
 from crossmesh.steps import lease, store
 from crossmesh.steps.calls import Call, Step, call, to, together
 from crossmesh.steps.context import Context, Run
+from crossmesh.steps.outcomes import done, settled, stage_of
 
 BUDGET = 35.0  # seconds of work a call, well within the function's timeout of 60
 FRESH = 120.0  # seconds after which an observation no longer justifies removing an instance whose pod lives
 PACES = "paces"
+GONE = "gone already"
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -52,21 +65,10 @@ class _Paces(msgspec.Struct, frozen=True, kw_only=True):
 
     register: Pace = Pace()
     deregister: Pace = Pace()
+    health: Pace = Pace()
 
 
-def stage_of(plan: RegistryPlan, stage: int) -> list[tuple[int, RegistryAction]]:
-    """The actions of a stage with their index in the plan."""
-    return [(index, action) for index, action in enumerate(plan.actions) if max(action.phase, 1) == stage]
-
-
-def settled(run: Run, stage: int) -> Step[dict[int, Outcome]]:
-    """The outcomes of a stage so far, by index in the plan."""
-    keys = yield from call(RunStore.list, store.key(run.id, f"outcomes/{stage}-").removesuffix(".json"))
-    found: dict[int, Outcome] = {}
-    for key in keys:
-        for outcome in (yield from store.load(key, tuple[Outcome, ...])):
-            found[outcome.action] = outcome
-    return found
+_Instances = Register | Deregister | SetHealth
 
 
 def run(request: Request, context: Context) -> Step[Response]:
@@ -77,7 +79,7 @@ def run(request: Request, context: Context) -> Step[Response]:
     before = (yield from settled(request.run, request.stage)) if request.part else {}
     todo = [(index, action) for index, action in stage_of(plan, request.stage) if index not in before]
     work = _Work(request.run, plan, {service.key: service.id for service in registry.services if service.id})
-    yield from work.begin()
+    yield from work.begin(request.stage)
     yield from work.through(todo)
     yield from work.end(request.stage, request.part)
     results = [outcome.result for outcome in work.outcomes]
@@ -107,22 +109,26 @@ class _Work:
         self.fresh: dict[str, dict[str, Instance]] = {}
         self.outcomes: list[Outcome] = []
         self.paces = _Paces()
+        self.proved: set[str] = set()
 
-    def begin(self) -> Step[None]:
-        """Fetch what earlier runs learned and earlier parts made."""
+    def begin(self, stage: int) -> Step[None]:
+        """Fetch what earlier runs learned, earlier parts made and earlier stages proved."""
         self.started = yield from call(Clock.now)
         data = yield from call(State.read, PACES)
         if data:
             learned = codec.decode(data, _Paces)
-            self.paces = _Paces(register=_again(learned.register), deregister=_again(learned.deregister))
+            self.paces = _Paces(register=_again(learned.register), deregister=_again(learned.deregister), health=_again(learned.health))
         self.first = self.paces
         for key, service in (yield from self._created()).items():
             self.ids[key] = service
+        if any(isinstance(action, Deregister) and action.after for action in self.plan.actions):
+            earlier = yield from done(self.run, self.plan, [before for before in self.plan.stages if before < stage])
+            self.proved = {f"{action.service}.{action.namespace}/{action.id}" for action in earlier.added}
 
     def end(self, stage: int, part: int) -> Step[None]:
         """Keep outcomes and what was learned of the rates."""
         yield from store.save(store.key(self.run.id, f"outcomes/{stage}-{part:04}"), tuple(self.outcomes))
-        if (self.paces.register.rate, self.paces.deregister.rate) != (self.first.register.rate, self.first.deregister.rate):
+        if _rates(self.paces) != _rates(self.first):
             yield from call(State.write, PACES, codec.encode(self.paces))
 
     def _created(self) -> Step[dict[str, str]]:
@@ -133,12 +139,12 @@ class _Work:
     def through(self, todo: Sequence[tuple[int, RegistryAction]]) -> Step[None]:
         """Services first, one by one; then instances, adds and removals side by side, until all is settled or the time is up."""
         for index, action in todo:
-            if not isinstance(action, Register | Deregister):
+            if not isinstance(action, _Instances):
                 yield from lease.check(self.run)
                 self.outcomes.append((yield from self._single(index, action)))
-        queues: dict[str, deque[tuple[int, Register | Deregister]]] = {
-            "deregister": deque((index, action) for index, action in todo if isinstance(action, Deregister)),
-            "register": deque((index, action) for index, action in todo if isinstance(action, Register)),
+        queues: dict[str, deque[tuple[int, _Instances]]] = {
+            name: deque((index, action) for index, action in todo if isinstance(action, kind))
+            for name, kind in (("deregister", Deregister), ("register", Register), ("health", SetHealth))
         }
         while any(queues.values()):
             now = yield from call(Clock.now)
@@ -175,9 +181,9 @@ class _Work:
 
     # --- instances ----------------------------------------------------------------------------------------------------------------------
 
-    def _window(self, queues: dict[str, deque[tuple[int, Register | Deregister]]]) -> Step[None]:
-        """Send one window of removals and one of adds together. Throttled ones go back to the front of their queue."""
-        sent: dict[str, list[tuple[int, Register | Deregister]]] = {}
+    def _window(self, queues: dict[str, deque[tuple[int, _Instances]]]) -> Step[None]:
+        """Send one window of removals, one of adds and one of health together. Throttled ones go back to the front of their queue."""
+        sent: dict[str, list[tuple[int, _Instances]]] = {}
         calls: list[Call] = []
         pause = 0.0
         for name, queue in queues.items():
@@ -214,6 +220,8 @@ class _Work:
         if isinstance(action, Register):
             token = codec.digest(codec.encode([service, action.id, action.attributes, self.run.id]))
             return to(Registry.register, service, action.id, action.attributes, token)
+        if isinstance(action, SetHealth):
+            return to(Registry.set_health, service, action.id, action.status)
         assert isinstance(action, Deregister)
         return to(Registry.deregister, service, action.id)
 
@@ -225,18 +233,25 @@ class _Work:
         if isinstance(action, Register) and not action.change:
             return ""
         if key not in self.fresh:
-            listed = yield from call(Registry.list_instances, self.ids[key])
+            try:
+                listed = yield from call(Registry.list_instances, self.ids[key])
+            except NotFound:
+                return f"service {key} was deleted meanwhile"
             self.fresh[key] = {instance.id: instance for instance in listed}
-        assert isinstance(action, Register | Deregister)
+        assert isinstance(action, _Instances)
         found = self.fresh[key].get(action.id)
         if isinstance(action, Register):
             ours = found is not None and found.attributes.get(ep.OWNER) == action.attributes.get(ep.OWNER)
             return "" if ours else "the instance is not there as ours any more"
         if found is None:
-            return "gone already"
-        marks = (found.attributes.get(ep.OWNER), found.attributes.get(ep.CLUSTER), found.attributes.get(ep.POD_UID, ""))
-        if marks != (action.owner, action.cluster, action.uid):
+            return GONE
+        marks = tuple(found.attributes.get(mark, "") for mark in (ep.OWNER, ep.CLUSTER, ep.POD_UID))
+        if marks != (action.owner, action.cluster, action.uid) or pod_of(found) != action.pod:
             return "it carries other marks than planned"
+        if isinstance(action, SetHealth):
+            return ""
+        if action.after and action.after not in self.proved:
+            return f"its replacement {action.after} is not proved"
         if action.why not in ("dead", "gone", "forgotten"):
             now = yield from call(Clock.now)
             if now - self.plan.begun > FRESH:
@@ -246,7 +261,11 @@ class _Work:
 
 def refusal_at(index: int, refusal: str) -> Outcome:
     """The outcome of an action that was not sent: an end state that is there already counts as applied."""
-    return Outcome(action=index, result="applied" if refusal == "gone already" else "stale", detail=refusal)
+    return Outcome(action=index, result="applied" if refusal == GONE else "stale", detail=refusal)
+
+
+def _rates(paces: _Paces) -> tuple[float, ...]:
+    return paces.register.rate, paces.deregister.rate, paces.health.rate
 
 
 def _outcome(index: int, answer: Any) -> Outcome:
@@ -256,4 +275,4 @@ def _outcome(index: int, answer: Any) -> Outcome:
         return Outcome(action=index, result="busy", operation=answer.operation, detail=str(answer))
     if isinstance(answer, CrossmeshError):
         return Outcome(action=index, result="failed", detail=str(answer))
-    return Outcome(action=index, result="applied", operation=answer)
+    return Outcome(action=index, result="applied", operation=answer or "")

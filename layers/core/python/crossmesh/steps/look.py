@@ -10,6 +10,7 @@ import msgspec
 from crossmesh import codec
 from crossmesh.core import mesh_notes
 from crossmesh.core.actions import Memory, Operator, RegistryPlan
+from crossmesh.core.adoption import adopting
 from crossmesh.core.mesh_plan import MeshPlan
 from crossmesh.core.report import Report, cluster_lines, summary
 from crossmesh.core.views import RegistryView, View
@@ -83,16 +84,16 @@ def run(request: Request, context: Context) -> Step[Response]:
 
 def see(context: Context) -> Step[Seen]:
     """Observe everything and plan: what `plan` on the command line shows, too."""
-    memory, operator = yield from store.standing()
+    memory, operator, sick = yield from store.standing()
     context, refused = yield from manifests.look(context, memory.identities)
     registry = yield from _registry(context, memory)
     views: list[View] = []
     answers = yield from _clusters(context, registry, memory, operator)
     views.extend(answers)
-    plan = decide(context, tuple(views), registry, memory, operator)
+    plan = decide(context, tuple(views), registry, memory, operator, sick)
     shifting = yield from shifts.due(context)
     seen = yield from mesh.observe(shifting.context)
-    wanted = mesh.decide(shifting.context, seen)
+    wanted = mesh.decide(shifting.context, seen, adopt=adopting(context.settings, memory, operator))
     wanted = msgspec.structs.replace(wanted, notes=(*wanted.notes, *mesh_notes.of_state(shifting.context.topology, registry, plan)))
     wanted = msgspec.structs.replace(wanted, notes=(*refused, *wanted.notes))
     return Seen(
@@ -113,7 +114,7 @@ def _look(request: Request, context: Context) -> Step[Response]:
     seen = yield from see(context)
     paused = seen.operator.paused
     ports = (yield from open_ports.asked()) if context.settings.security_groups == "open" else ()
-    needed = bool(seen.plan.actions or seen.mesh.actions or ports) or _remembers_more(seen) or seen.shifting
+    needed = bool(seen.plan.actions or seen.plan.gates or seen.mesh.actions or ports) or _remembers_more(seen) or seen.shifting
     decision = "quiet" if not needed else "paused" if paused else "observe" if context.mode == "observe" else "apply"
     now = yield from call(Clock.now)
     report = Report(
@@ -148,7 +149,7 @@ def _look(request: Request, context: Context) -> Step[Response]:
 def _remembers_more(seen: Seen) -> bool:
     """Whether a run must record something though nothing is to be done: a clock of the brake to start, a pod seen Terminating."""
     new, old = seen.plan.memory, seen.memory
-    if (new.forgotten, new.accepted, new.contested) != (old.forgotten, old.accepted, old.contested):
+    if (new.forgotten, new.accepted, new.contested, new.adopted) != (old.forgotten, old.accepted, old.contested, old.adopted):
         return True
     return new.confirmations != old.confirmations or bool(new.terminating.keys() - old.terminating.keys())
 
@@ -173,12 +174,19 @@ def _registry(context: Context, memory: Memory) -> Step[RegistryView]:
     if set(names) == {(s.namespace, s.service) for s in last.services} and now - last.begun < FULL_EVERY and all(s.id for s in last.services):
         revisions = yield from together([to(Registry.revision, s.namespace, s.service) for s in last.services])
         if revisions == [s.revision for s in last.services] and last.begun - last.since >= SETTLED:
-            return last
+            return (yield from _with_health_of(now, last))
     view = yield from observe.registry(context, memory)
     same = [s.revision for s in view.services] == [s.revision for s in last.services]
     view = msgspec.structs.replace(view, since=last.since if same else view.begun)
     yield from call(RunStore.put, REGISTRY, codec.encode(view))
     return view
+
+
+def _with_health_of(now: float, last: RegistryView) -> Step[RegistryView]:
+    """A view that no revision contradicts, with the health of now, which no revision tells."""
+    if not any(service.custom_health for service in last.services):
+        return last
+    return msgspec.structs.replace(last, begun=now, services=(yield from observe.with_health(last.services)))
 
 
 def _enter(holder: str, now: float) -> Step[Lease | None]:

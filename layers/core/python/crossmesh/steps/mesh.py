@@ -32,12 +32,12 @@ def observe(context: Context) -> Step[MeshView]:
     return MeshView(begun=begun, resources=tuple(sorted(resources, key=lambda r: r.target)))
 
 
-def decide(context: Context, view: MeshView) -> MeshPlan:
-    """The plan for what was seen; nothing where the settings say `backend: none`."""
+def decide(context: Context, view: MeshView, *, adopt: bool) -> MeshPlan:
+    """The plan for what was seen; nothing where the settings say `backend: none`. `adopt`: take over what AWS's controller left."""
     settings = context.settings
     if settings.mesh.backend == "none":
         return MeshPlan()
-    made = plan(requests(context.topology), view, owner=settings.owner, adopt=settings.mesh.adopt, remove=settings.policy.removals == "sync")
+    made = plan(requests(context.topology), view, owner=settings.owner, adopt=adopt, remove=settings.policy.removals == "sync")
     return msgspec.structs.replace(made, notes=of_plan(made))
 
 

@@ -4,6 +4,7 @@ import msgspec
 
 from crossmesh.core import endpoints as ep
 from crossmesh.core.actions import Memory, Operator
+from crossmesh.core.adoption import adopting, left_by_controller, pod_of
 from crossmesh.core.views import RegistryView, ServiceView, Unseen, View
 from crossmesh.errors import CrossmeshError
 from crossmesh.ports import Clock, Clusters, PodRef, Registry
@@ -37,7 +38,19 @@ def with_instances(services: tuple[ServiceView, ...]) -> Step[tuple[ServiceView,
             raise instances
         known = revision if isinstance(revision, int) else -1
         read[service.id] = msgspec.structs.replace(service, revision=known, instances=instances)
-    return tuple(sorted((read.get(s.id, s) for s in services), key=lambda s: s.key))
+    complete = yield from with_health(tuple(read.get(s.id, s) for s in services))
+    return tuple(sorted(complete, key=lambda s: s.key))
+
+
+def with_health(services: tuple[ServiceView, ...]) -> Step[tuple[ServiceView, ...]]:
+    """The same services with the health of every instance, where they were made with custom health. No revision tells that it changed."""
+    judged = [service for service in services if service.custom_health]
+    answers = yield from together([to(Registry.health, service.id) for service in judged])
+    for answer in answers:
+        if isinstance(answer, CrossmeshError):
+            raise answer
+    found = {service.id: answer for service, answer in zip(judged, answers, strict=True)}
+    return tuple(msgspec.structs.replace(s, health=found[s.id]) if s.id in found else s for s in services)
 
 
 def prepared(context: Context, name: str, seen: RegistryView, memory: Memory, operator: Operator) -> Call:
@@ -54,10 +67,18 @@ def prepared(context: Context, name: str, seen: RegistryView, memory: Memory, op
         for instance in service.instances
         if instance.attributes.get(ep.OWNER) == context.settings.owner and instance.attributes.get(ep.CLUSTER) == name
     )
+    if adopting(context.settings, memory, operator):
+        registered += _left_by_controller(context, seen)
     identity, versions = memory.identities.get(name, ""), memory.versions.get(name, {})
     if operator.accept.get(name, 0.0) > memory.accepted.get(name, 0.0):  # a person says that the rebuilt cluster is the one meant
         identity, versions = "", {}
     return to(Clusters.observe, settings, tuple(sorted(namespaces)), registered, identity, versions)
+
+
+def _left_by_controller(context: Context, seen: RegistryView) -> tuple[PodRef, ...]:
+    """Pods of instances that AWS's controller left, known by name alone."""
+    left = {pod_of(instance) for service in seen.services for instance in left_by_controller(service, context.topology)}
+    return tuple(PodRef(namespace=namespace, name=name, uid="") for namespace, _, name in (pod.partition("/") for pod in sorted(left)))
 
 
 def settled(name: str, answer: View | CrossmeshError, now: float) -> View:

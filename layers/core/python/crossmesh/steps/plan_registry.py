@@ -4,7 +4,7 @@ import msgspec
 
 from crossmesh.core import registry_plan
 from crossmesh.core.actions import Memory, Operator, RegistryPlan
-from crossmesh.core.views import RegistryView, Unseen, View
+from crossmesh.core.views import RegistryView, Sick, Unseen, View
 from crossmesh.ports import RunStore
 from crossmesh.steps import store
 from crossmesh.steps.calls import Step, to
@@ -19,15 +19,18 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """The plan's key and counts; `first_stage`: where applying begins (0 = nothing to apply)."""
+    """The plan's key and counts; `first_stage`: where applying begins (0 = nothing to apply); `gates`: pods whose readiness gate is to be opened."""
 
     plan: str
     first_stage: int
     actions: int
     withheld: int
+    gates: int
 
 
-def decide(context: Context, views: tuple[View, ...], registry: RegistryView, memory: Memory, operator: Operator) -> RegistryPlan:
+def decide(
+    context: Context, views: tuple[View, ...], registry: RegistryView, memory: Memory, operator: Operator, sick: dict[str, Sick]
+) -> RegistryPlan:
     """The plan for these inputs: the same function for runs, looks, replay and dry runs."""
     inputs = registry_plan.Inputs(
         settings=context.settings,
@@ -37,6 +40,7 @@ def decide(context: Context, views: tuple[View, ...], registry: RegistryView, me
         memory=memory,
         operator=operator,
         deployment=context.deployment,
+        sick=sick,
     )
     return registry_plan.plan(inputs)
 
@@ -45,8 +49,8 @@ def run(request: Request, context: Context) -> Step[Response]:
     """Plan from the stored views, with what the look before it saw Terminating. Nothing where another configuration was deployed meanwhile: it would be no
     plan of this run's inputs, and could not be replayed."""
     if request.run.config != context.config:
-        return Response(plan="", first_stage=0, actions=0, withheld=0)
-    named = {"registry": RegistryView, "memory": Memory, "operator": Operator}
+        return Response(plan="", first_stage=0, actions=0, withheld=0, gates=0)
+    named = {"registry": RegistryView, store.MEMORY: Memory, store.OPERATOR: Operator}
     wanted: dict[str, type] = {store.key(request.run.id, name): kind for name, kind in named.items()}
     if request.run.look:
         wanted[request.run.look] = RegistryPlan
@@ -54,12 +58,12 @@ def run(request: Request, context: Context) -> Step[Response]:
     for plan in looked:
         memory = msgspec.structs.replace(memory, terminating={**memory.terminating, **plan.memory.terminating})
     views = yield from _views(request)
-    plan = decide(context, views, registry, memory, operator)
+    plan = decide(context, views, registry, memory, operator, (yield from store.sick_of(request.run.id)))
     where = store.key(request.run.id, "plan")
     # The memory as planned from, the look's sightings included: a replay starts here.
     yield from store.save_all({store.key(request.run.id, "inputs"): memory, where: plan})
     first = plan.stages[0] if plan.stages else 0
-    return Response(plan=where, first_stage=first, actions=len(plan.actions), withheld=len(plan.withheld))
+    return Response(plan=where, first_stage=first, actions=len(plan.actions), withheld=len(plan.withheld), gates=len(plan.gates))
 
 
 def _views(request: Request) -> Step[tuple[View, ...]]:

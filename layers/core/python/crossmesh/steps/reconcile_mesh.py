@@ -9,6 +9,7 @@ from itertools import groupby
 import msgspec
 
 from crossmesh import codec
+from crossmesh.core.adoption import adopting
 from crossmesh.core.mesh_diff import differences
 from crossmesh.core.mesh_plan import OWNER_TAG, MeshAction, MeshPlan
 from crossmesh.errors import Conflict, CrossmeshError, NotFound, ServiceGone, TransientError
@@ -60,7 +61,8 @@ def run(request: Request, context: Context) -> Step[Response]:
     shifting = yield from shifts.due(context)
     context = shifting.context
     view = yield from mesh.observe(context)
-    plan = mesh.decide(context, view)
+    memory, operator, _ = yield from store.standing()
+    plan = mesh.decide(context, view, adopt=adopting(context.settings, memory, operator))
     yield from store.save(store.key(request.run.id, f"mesh/{request.part}/view"), view)
     yield from store.save(where, plan)
     if plan.actions:

@@ -1,22 +1,24 @@
 """Step `Report run`: remember what the plan wants remembered, write the journal, count. The last step under the lease, on success and on failure."""
 
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from crossmesh import codec
-from crossmesh.core.actions import Deregister, Register, RegistryPlan
+from crossmesh.core.actions import RegistryPlan
 from crossmesh.core.mesh_plan import MeshPlan
 from crossmesh.core.report import Report, cluster_lines, convergence_lag, summary
 from crossmesh.core.views import Unseen, View
 from crossmesh.ports import Clock, RunStore, State, Telemetry
 from crossmesh.steps import lease, shifts, store
-from crossmesh.steps.apply_registry import settled, stage_of
 from crossmesh.steps.calls import Step, call
 from crossmesh.steps.context import Context, Run
+from crossmesh.steps.open_gates import OPEN
+from crossmesh.steps.outcomes import Done, done
 
 LAST = "run"
+_TRIES = 5
 
 T = TypeVar("T")
 
@@ -39,14 +41,14 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 def run(request: Request, context: Context) -> Step[Response]:
     """Report; memory is written only where a plan was made and the lease still stands."""
     now = yield from call(Clock.now)
-    this = request.run
-    plan = yield from _optional(store.key(this.id, "plan"), RegistryPlan)
-    mesh = yield from _optional(store.key(this.id, "mesh/0/plan"), MeshPlan)
+    this, setbacks = request.run, 0
+    plan = yield from store.find(store.key(this.id, "plan"), RegistryPlan)
+    mesh = yield from store.find(store.key(this.id, "mesh/0/plan"), MeshPlan)
     kind = "failed" if request.failure else "superseded" if this.config != context.config else "applied"
     views = yield from _views(context, this)
-    done = (yield from _done(this, plan)) if plan is not None else Done()
+    found = (yield from done(this, plan, plan.stages)) if plan is not None else Done()
     told = summary(plan or RegistryPlan(), mesh or MeshPlan())
-    told["stale"] = done.stale
+    told["stale"] = found.stale
     report = Report(
         id=this.id,
         kind=kind,
@@ -55,8 +57,8 @@ def run(request: Request, context: Context) -> Step[Response]:
         live=this.live,
         version=context.version,
         clusters=cluster_lines(views),
-        failed=done.unproved,
-        lag=convergence_lag(done.added, views, now) if (yield from _followed(this)) else -1.0,
+        failed=found.unproved,
+        lag=convergence_lag(found.added, views, now) if (yield from _followed(this)) else -1.0,
         seconds=round(now - this.started, 3),
         failure=f"{request.failure.get('Error', '')}: {request.failure.get('Cause', '')[:500]}" if request.failure else "",
         **told,  # type: ignore[arg-type]
@@ -64,15 +66,24 @@ def run(request: Request, context: Context) -> Step[Response]:
     yield from store.save(store.key(this.id, "report"), report)
     if plan is not None and kind == "applied":
         yield from lease.check(this)
-        proved = sorted(action.id for action in done.added)
-        memory = msgspec.structs.replace(plan.memory, registered={**plan.memory.registered, **dict.fromkeys(proved, now)})
+        setbacks = plan.memory.setbacks + 1 if found.unproved or (yield from _closed_gates(this)) else 0
+        known = dict.fromkeys(sorted(action.id for action in found.added), now)
+        memory = msgspec.structs.replace(plan.memory, registered={**plan.memory.registered, **known}, setbacks=setbacks)
         yield from call(State.write, store.MEMORY, codec.encode(memory))
     yield from call(State.write, LAST, codec.encode(report))
     yield from call(Telemetry.report, report)
     step = (yield from shifts.next_due()) if kind == "applied" else 0.0
-    waits = [at for at in (plan.again_at if plan else 0.0, step) if at]
+    waits = [at for at in (_due(plan, setbacks, now) if plan else 0.0, step) if at]
     due = now if kind == "superseded" else min(waits, default=0.0)
     return Response(kind=kind, look_again=due > 0, wait_until=_rfc3339(due) if due else "")
+
+
+def _due(plan: RegistryPlan, setbacks: int, now: float) -> float:
+    """When to look again: a confirmation comes due, or something was left unsettled: then 2, 4, … 32 s later, after that with the schedule."""
+    if not setbacks:
+        return plan.again_at
+    back_off = now + 2.0**setbacks if setbacks <= _TRIES else 0.0
+    return max(plan.again_at, back_off) if plan.again_at else back_off
 
 
 def _views(context: Context, this: Run) -> Step[tuple[View, ...]]:
@@ -85,31 +96,6 @@ def _views(context: Context, this: Run) -> Step[tuple[View, ...]]:
     return tuple(views)
 
 
-class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a plan. `added`: instances that this run added and discovery showed (one that is missing later was removed by another hand);
-    `unproved`: actions that were not carried out or not seen to be; `stale`: removals of dead instances among them."""
-
-    added: tuple[Register, ...] = ()
-    unproved: int = 0
-    stale: int = 0
-
-
-def _done(this: Run, plan: RegistryPlan) -> Step[Done]:
-    added: list[Register] = []
-    unproved = stale = 0
-    for stage in plan.stages:
-        outcomes = yield from settled(this, stage)
-        verified = yield from _optional(store.key(this.id, f"verified/{stage}"), dict[str, Any])
-        lacking = set(verified["missing"]) if verified is not None else set(range(len(plan.actions)))
-        for index, action in stage_of(plan, stage):
-            if index in lacking or index not in outcomes or outcomes[index].result != "applied":
-                unproved += 1
-                stale += isinstance(action, Deregister) and action.why in ("dead", "gone")
-            elif isinstance(action, Register) and not action.change:
-                added.append(action)
-    return Done(added=tuple(added), unproved=unproved, stale=stale)
-
-
 def _followed(this: Run) -> Step[bool]:
     """Whether the run before this one worked by the same configuration: only then is a pod's wait for its registration the application's lag."""
     before = yield from call(State.read, LAST)
@@ -117,9 +103,10 @@ def _followed(this: Run) -> Step[bool]:
     return last is not None and last.kind == "applied" and last.config == this.config
 
 
-def _optional(where: str, kind: type[T]) -> Step[T | None]:
-    data = yield from call(RunStore.get, where)
-    return codec.decode(data, kind) if data else None
+def _closed_gates(this: Run) -> Step[bool]:
+    """Whether a readiness gate could not be opened."""
+    gates = yield from store.find(store.key(this.id, "gates"), dict[str, str])
+    return any(result != OPEN for result in (gates or {}).values())
 
 
 def _rfc3339(seconds: float) -> str:

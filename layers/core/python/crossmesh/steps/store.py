@@ -7,12 +7,13 @@ from typing import Any, TypeVar
 
 from crossmesh import codec
 from crossmesh.core.actions import Memory, Operator
+from crossmesh.core.views import Sick
 from crossmesh.errors import CrossmeshError, RefusedError
 from crossmesh.ports import RunStore, State
 from crossmesh.steps.calls import Call, Step, call, to, together
 
 T = TypeVar("T")
-MEMORY, OPERATOR = "memory", "operator"
+MEMORY, OPERATOR, SICK = "memory", "operator", "sick"
 _INLINE = "gzip:"
 
 
@@ -73,13 +74,28 @@ def _decoded(where: str, data: bytes | None, kind: type[T]) -> T:
     return codec.decode(data, kind)
 
 
-def standing() -> Step[tuple[Memory, Operator]]:
-    """Memory and what people asked for, read side by side."""
-    remembered, asked = yield from all_of([to(State.read, MEMORY), to(State.read, OPERATOR)])
-    return codec.decode(remembered, Memory) if remembered else Memory(), codec.decode(asked, Operator) if asked else Operator()
+def find(where: str, kind: type[T]) -> Step[T | None]:
+    """Fetch a value that may be missing."""
+    data = yield from call(RunStore.get, where)
+    return codec.decode(data, kind) if data else None
+
+
+def standing() -> Step[tuple[Memory, Operator, dict[str, Sick]]]:
+    """Memory, what people asked for, and what canaries say of single instances by id, read side by side."""
+    remembered, asked, sick = yield from all_of([to(State.read, key) for key in (MEMORY, OPERATOR, SICK)])
+    return (
+        codec.decode(remembered, Memory) if remembered else Memory(),
+        codec.decode(asked, Operator) if asked else Operator(),
+        codec.decode(sick, dict[str, Sick]) if sick else {},
+    )
 
 
 def operator() -> Step[Operator]:
     """What people asked for by the command line."""
     data = yield from call(State.read, OPERATOR)
     return codec.decode(data, Operator) if data else Operator()
+
+
+def sick_of(run: str) -> Step[dict[str, Sick]]:
+    """What a run was told of them; nothing where an older version observed."""
+    return (yield from find(key(run, SICK), dict[str, Sick])) or {}

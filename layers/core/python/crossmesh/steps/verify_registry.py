@@ -8,15 +8,15 @@ import msgspec
 from crossmesh.core import endpoints as ep
 from crossmesh.core.actions import Deregister, Outcome, Register, RegistryPlan
 from crossmesh.core.views import Instance
-from crossmesh.errors import CrossmeshError
+from crossmesh.errors import CrossmeshError, NotFound
 from crossmesh.ports import Clock, Operation, Registry
 from crossmesh.steps import store
-from crossmesh.steps.apply_registry import settled, stage_of
 from crossmesh.steps.calls import Step, call, to, together
 from crossmesh.steps.context import Context, Run
+from crossmesh.steps.outcomes import settled, stage_of
 
 PATIENCE = 30.0  # seconds; AWS's own controllers poll operations for up to 60 s at 2 to 3 s each
-_FIRST_WAIT, _LONGEST_WAIT, _ASKED_AT_MOST = 0.1, 3.0, 50
+_FIRST_WAIT, _LONGEST_WAIT, _ASK_AFTER, _ASKED_AT_MOST = 0.1, 3.0, 1.0, 50
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,27 +45,38 @@ def run(request: Request, _context: Context) -> Step[Response]:
         for index, action in stage_of(plan, request.stage)
         if isinstance(action, Register | Deregister) and index in outcomes and outcomes[index].result == "applied" and outcomes[index].operation
     }
-    started = yield from call(Clock.now)
-    wait, missing = _FIRST_WAIT, dict(expected)
-    while missing:
-        missing = yield from _missing(missing)
-        now = yield from call(Clock.now)
-        if not missing or now - started > PATIENCE:
-            break
-        yield from call(Clock.sleep, wait)
-        wait = min(_LONGEST_WAIT, wait * 2)
-    failed = yield from _failed(missing, outcomes)
+    missing, failed = yield from _wait(expected, outcomes)
     problems = sum(1 for outcome in outcomes.values() if outcome.result in ("failed", "busy", "stale"))
     yield from store.save(store.key(request.run.id, f"verified/{request.stage}"), {"missing": sorted(missing), "failed": failed})
     following = [stage for stage in plan.stages if stage > request.stage]
-    blocked = bool(missing) or problems > 0
     return Response(
         verified=len(expected) - len(missing),
         pending=len(missing) - len(failed),
         failed=len(failed) + problems,
-        # A removal of a live pod's instance waits for its replacement's verified success: nothing follows a stage that is not proved.
-        next_stage=following[0] if following and not blocked else 0,
+        next_stage=following[0] if following else 0,  # what waits for a proof (`Deregister.after`) asks for it itself; the rest is not frozen
     )
+
+
+def _wait(
+    expected: dict[int, Register | Deregister], outcomes: dict[int, Outcome]
+) -> Step[tuple[dict[int, Register | Deregister], dict[str, str]]]:
+    """What discovery does not show in time, and which of it failed for good. Operations are asked for only where a second brought nothing new."""
+    started = yield from call(Clock.now)
+    wait, missing, failed = _FIRST_WAIT, dict(expected), dict[str, str]()
+    while missing:
+        before = len(missing)
+        missing = yield from _missing(missing)
+        now = yield from call(Clock.now)
+        if not missing or now - started > PATIENCE:
+            break
+        if len(missing) == before and wait > _ASK_AFTER:
+            failed = yield from _failed(missing, outcomes)
+            if len(failed) == len(missing):
+                return missing, failed
+        yield from call(Clock.sleep, wait)
+        wait = min(_LONGEST_WAIT, wait * 2)
+    failed = yield from _failed(missing, outcomes)
+    return missing, failed
 
 
 def _missing(expected: dict[int, Register | Deregister]) -> Step[dict[int, Register | Deregister]]:
@@ -74,7 +85,10 @@ def _missing(expected: dict[int, Register | Deregister]) -> Step[dict[int, Regis
     answers = yield from together([to(Registry.discover, namespace, service) for namespace, service in places])
     shown: dict[tuple[str, str], dict[str, Instance] | None] = {}
     for place, answer in zip(places, answers, strict=True):
-        shown[place] = None if isinstance(answer, CrossmeshError) else {instance.id: instance for instance in answer}
+        if isinstance(answer, NotFound):
+            shown[place] = {}
+        else:
+            shown[place] = None if isinstance(answer, CrossmeshError) else {instance.id: instance for instance in answer}
     return {index: action for index, action in expected.items() if not _shows(shown[action.namespace, action.service], action)}
 
 

@@ -1,0 +1,207 @@
+"""The adapter that reaches clusters, against the world's Kubernetes API with the rights of clusters/*.yaml and no others."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from crossmesh.adapters.clock import SystemClock
+from crossmesh.adapters.eks import Access, Eks
+from crossmesh.adapters.kubernetes import KubernetesClusters
+from crossmesh.core.settings import ClusterSettings
+from crossmesh.core.views import Seen
+from crossmesh.errors import Conflict, NotFound, RefusedError
+from crossmesh.ports import PodRef
+from crossmesh.steps.drive import drive
+
+from tests.builders import context
+from tests.one_cluster import Cluster
+from tests.passes import MemoryWorld
+from world.clusters.addresses import Addresses
+from world.clusters.auth import Who
+from world.clusters.client import RESOURCE, wait_for
+from world.clusters.controllers import Controllers
+from world.deploy import ROOT
+
+SETTINGS = ClusterSettings(name="c", eks="c", region="us-east-1")
+USERS: dict[str, Who] = {
+    "reader": ("reader", frozenset({"crossmesh:readers"})),
+    "gatekeeper": ("gatekeeper", frozenset({"crossmesh:gatekeepers"})),
+}
+GATE = "conditions.appmesh.k8s.aws/aws-cloudmap-healthy"
+
+
+class OneEks(Eks):
+    """EKS for one cluster on loopback: no DescribeCluster, and a token that is a user's name."""
+
+    def __init__(self, cluster: Cluster, user: str) -> None:
+        self.cluster, self.user = cluster, user
+
+    def access(self, cluster: ClusterSettings, now: float) -> Access:
+        return Access(endpoint=f"https://127.0.0.1:{self.cluster.port}", ca=(self.cluster.folder / "ca.crt").read_bytes())
+
+    def token(self, cluster: ClusterSettings, now: float) -> str:
+        return self.user
+
+    def forget(self, cluster: ClusterSettings) -> None:
+        pass
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    found = Cluster(tmp_path)
+    found.server.RequestHandlerClass.auth.who = USERS.__getitem__  # type: ignore[attr-defined]
+    for file in ("reader.yaml", "readiness-gate.yaml"):
+        for item in yaml.safe_load_all((ROOT / "clusters" / file).read_text()):
+            found.store.create((*RESOURCE[item["kind"]], "", item["metadata"]["name"]), item)
+    yield found
+    found.stop()
+
+
+def adapter(cluster: Cluster, user: str = "reader") -> KubernetesClusters:
+    return KubernetesClusters("us-east-1", OneEks(cluster, user))
+
+
+def seen(cluster: Cluster, *registered: PodRef) -> Seen:
+    found = adapter(cluster).observe(SETTINGS, ("demo",), registered, "", {})
+    assert isinstance(found, Seen), found
+    return found
+
+
+def controller(cluster: Cluster, namespace: str, replicas: int) -> None:
+    labels = {"app.kubernetes.io/name": "appmesh-controller"}
+    body = {"metadata": {"name": "appmesh-controller", "labels": labels}, "spec": {"replicas": replicas}}
+    cluster.store.create(("apps", "deployments", namespace, "appmesh-controller"), body)
+
+
+def test_awss_controller_is_found_in_whatever_namespace_it_runs(cluster: Cluster) -> None:
+    for namespace in ("appmesh-system", "mesh-tools"):
+        cluster.store.create(("", "namespaces", "", namespace), {"metadata": {"name": namespace}})
+    cluster.store.create(("apps", "deployments", "demo", "front"), {"metadata": {"name": "front"}, "spec": {"replicas": 1}})
+    assert seen(cluster).controller == ""
+    controller(cluster, "appmesh-system", 0)
+    assert seen(cluster).controller == "", "scaled to nothing, it undoes nothing"
+    controller(cluster, "mesh-tools", 1)
+    assert (seen(cluster).controller, seen(cluster).controller_unknown) == ("mesh-tools/appmesh-controller", "")
+
+
+def test_without_the_right_to_see_deployments_the_pods_are_seen_and_the_gap_is_said(cluster: Cluster) -> None:
+    cluster.pod("p1")
+    key = ("rbac.authorization.k8s.io", "clusterroles", "", "crossmesh-reader")
+    cluster.store.update(key, lambda role: {**role, "rules": [rule for rule in role["rules"] if rule["apiGroups"] != ["apps"]]})
+    found = seen(cluster)
+    assert [pod.name for pod in found.pods] == ["p1"]
+    assert "403" in found.controller_unknown
+
+
+def test_pods_known_by_name_alone_are_proved_absent_by_a_get(cluster: Cluster) -> None:
+    cluster.pod("p1")
+    refs = [PodRef(namespace="demo", name=name, uid="") for name in ("p1", "p2", "p3")]
+    assert seen(cluster, *refs).absent == ("demo/p2", "demo/p3")
+    cluster.faults.set(b'[{"path": "/pods$", "empty_list": true}]')
+    assert seen(cluster, *refs).absent == ("demo/p2", "demo/p3"), "a list that lies proves nothing: the GET finds it"
+
+
+def gated(cluster: Cluster, name: str) -> dict[str, Any]:
+    cluster.pod(name)
+    key = ("", "pods", "demo", name)
+    cluster.store.update(key, lambda old: {**old, "spec": {**old["spec"], "readinessGates": [{"conditionType": GATE}]}})
+    return cluster.store.get(key)
+
+
+def test_a_gate_is_read_opened_and_read_again(cluster: Cluster) -> None:
+    uid = gated(cluster, "p1")["metadata"]["uid"]
+    cluster.pod("p2")
+    assert {pod.name: pod.gate for pod in seen(cluster).pods} == {"p1": "closed", "p2": ""}
+    adapter(cluster, "gatekeeper").open_gate(SETTINGS, PodRef(namespace="demo", name="p1", uid=uid))
+    assert {pod.name: pod.gate for pod in seen(cluster).pods} == {"p1": "open", "p2": ""}
+    conditions = {c["type"]: c["status"] for c in cluster.store.get(("", "pods", "demo", "p1"))["status"]["conditions"]}
+    assert conditions == {"ContainersReady": "True", GATE: "True"}, "merged, not replaced"
+
+
+def test_another_pod_of_the_name_no_pod_and_no_right_are_told_apart(cluster: Cluster) -> None:
+    gated(cluster, "p1")
+    with pytest.raises(Conflict):
+        adapter(cluster, "gatekeeper").open_gate(SETTINGS, PodRef(namespace="demo", name="p1", uid="another"))
+    with pytest.raises(NotFound):
+        adapter(cluster, "gatekeeper").open_gate(SETTINGS, PodRef(namespace="demo", name="p9", uid="x"))
+    with pytest.raises(RefusedError, match="readiness-gate"):
+        adapter(cluster, "reader").open_gate(SETTINGS, PodRef(namespace="demo", name="p1", uid="x"))
+
+
+# --- a rolling update that waits for registration --------------------------------------------------------------------------------------
+
+
+class NoRuntime:
+    """Pods without processes."""
+
+    def start(self, cluster: str, pod: Any) -> None:
+        pass
+
+    def stop(self, uid: str) -> None:
+        pass
+
+
+def deployment(image: str, replicas: int) -> dict[str, Any]:
+    labels = {"version": "blue"}
+    spec = {"containers": [{"name": "app", "image": image}], "readinessGates": [{"conditionType": GATE}]}
+    strategy = {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    template = {"metadata": {"labels": labels}, "spec": spec}
+    return {
+        "metadata": {"name": "blue"},
+        "spec": {"replicas": replicas, "strategy": strategy, "selector": {"matchLabels": labels}, "template": template},
+    }
+
+
+@pytest.fixture
+def rolling(cluster: Cluster) -> Iterator[Cluster]:
+    """The cluster with its controllers and four gated pods."""
+    controllers = Controllers("c", cluster.store, 1, Addresses("127.9.0.0/16"), NoRuntime())
+    thread = threading.Thread(target=controllers.run)
+    thread.start()
+    cluster.store.create(("apps", "deployments", "demo", "blue"), deployment("v1", 4))
+    yield cluster
+    controllers.ended.set()
+    thread.join(5)
+
+
+def pods_of(cluster: Cluster, condition: str) -> dict[str, str]:
+    """uid -> image of pods with a condition that are not ending."""
+    return {
+        pod["metadata"]["uid"]: pod["spec"]["containers"][0]["image"]
+        for pod in cluster.store.all("", "pods", "demo")
+        if "deletionTimestamp" not in pod["metadata"]
+        and any(c["type"] == condition and c["status"] == "True" for c in (pod.get("status") or {}).get("conditions") or ())
+    }
+
+
+def test_with_the_gate_a_rolling_update_never_has_fewer_live_instances_than_before(rolling: Cluster) -> None:
+    world, where = MemoryWorld(), context(clusters=("c",), readiness_gate=True)
+    reading, opening = adapter(rolling), adapter(rolling, "gatekeeper")
+    reading.open_gate = opening.open_gate  # type: ignore[method-assign]
+    ports = {**world.ports, "Clock": SystemClock(), "Clusters": reading}
+    runs = 0
+
+    def run() -> bool:
+        nonlocal runs
+        runs += 1
+        drive(world.steps(where, f"run-{runs}"), ports)
+        return len(pods_of(rolling, "Ready")) == 4
+
+    wait_for(lambda: len(pods_of(rolling, "ContainersReady")) == 4, 10, "four pods with ready containers")
+    assert pods_of(rolling, "Ready") == {}, "they wait for the gate"
+    wait_for(run, 10, "four ready pods")
+    rolling.store.update(("apps", "deployments", "demo", "blue"), lambda old: {**old, "spec": deployment("v2", 4)["spec"]})
+    least, seconds, began = 4, 20.0, time.monotonic()
+    while set(pods_of(rolling, "Ready").values()) != {"v2"} or len(pods_of(rolling, "Ready")) < 4:
+        registered = world.pods_in()
+        least = min(least, len(registered & pods_of(rolling, "ContainersReady").keys()))
+        assert time.monotonic() - began < seconds, pods_of(rolling, "Ready")
+        run()
+    assert least == 4
+    time.sleep(0.2)
+    run()
+    assert world.pods_in() == set(pods_of(rolling, "Ready"))

@@ -1,0 +1,93 @@
+"""1,000 changes at 5 calls a second: more than one function's time, so the loop of the state machine carries on; killed midway, it ends exact."""
+
+from typing import Any
+
+import pytest
+from crossmesh.adapters.memory import MemoryClock
+from crossmesh.errors import Throttled
+from crossmesh.steps.calls import Together
+from crossmesh.steps.drive import perform
+
+from tests.builders import context, pod
+from tests.passes import MemoryWorld
+
+PODS, RATE, BURST = 1_000, 5.0, 100.0
+FUNCTION_TIMEOUT, MACHINE_TIMEOUT = 60.0, 3_600.0  # seconds: template.yaml and reconcile.asl.json
+
+
+class Bucket:
+    """Cloud Map's token bucket over the world's clock."""
+
+    def __init__(self, clock: MemoryClock) -> None:
+        self.clock, self.tokens, self.at = clock, BURST, clock.now()
+
+    def take(self) -> None:
+        now = self.clock.now()
+        self.tokens, self.at = min(BURST, self.tokens + (now - self.at) * RATE), now
+        if self.tokens < 1:
+            raise Throttled("ThrottlingException: Rate exceeded")
+        self.tokens -= 1
+
+
+def slow_world() -> MemoryWorld:
+    world = MemoryWorld()
+    bucket, register = Bucket(world.clock), world.registry.register
+
+    def throttled(*args: Any) -> str:
+        bucket.take()
+        return register(*args)
+
+    world.registry.register = throttled  # type: ignore[method-assign]
+    for index in range(PODS):
+        world.clusters.put("a" if index % 2 else "b", pod(f"u{index:04}", ip=f"10.0.{index // 250}.{index % 250}"))
+    return world
+
+
+def drive_until(world: MemoryWorld, stop_after: float) -> list[float]:
+    """A run, killed once so many seconds have passed; when each part of its work ended, as seconds since its beginning."""
+    steps, answer, error, began, parts = world.steps(context(), f"run-{len(world.runs.objects)}"), None, None, world.clock.now(), []
+    while world.clock.now() - began < stop_after:
+        try:
+            asked = steps.throw(error) if error else steps.send(answer)
+        except StopIteration:
+            break
+        answer, error = None, None
+        answers = [attempt(world, call) for call in (asked.calls if isinstance(asked, Together) else (asked,))]
+        if not isinstance(asked, Together) and asked.method == "put" and "/outcomes/" in asked.args[0]:
+            parts.append(world.clock.now() - began)
+        if isinstance(asked, Together):
+            answer = answers
+        elif isinstance(answers[0], Exception):
+            error = answers[0]
+        else:
+            answer = answers[0]
+    world.executions.alive.clear()
+    return parts
+
+
+def attempt(world: MemoryWorld, call: Any) -> Any:
+    try:
+        return perform(call, world.ports)
+    except Throttled as error:
+        return error
+
+
+def test_the_loop_carries_on_over_several_calls_and_stays_within_every_time() -> None:
+    world = slow_world()
+    parts = drive_until(world, MACHINE_TIMEOUT)
+    assert len(world.pods_in()) == PODS
+    assert len(parts) >= 5
+    assert all(later - earlier < FUNCTION_TIMEOUT for earlier, later in zip([0.0, *parts], parts, strict=False))
+    floor = (PODS - BURST) / RATE
+    assert parts[-1] < 1.2 * floor + 1
+
+
+@pytest.mark.parametrize("seconds", [10.0, 90.0, 150.0])
+def test_killed_midway_and_begun_again_it_ends_exact(seconds: float) -> None:
+    world = slow_world()
+    drive_until(world, seconds)
+    assert 0 < len(world.pods_in()) < PODS
+    drive_until(world, MACHINE_TIMEOUT)
+    assert len(world.pods_in()) == PODS
+    registered = [write[2] for write in world.registry.writes if write[0] == "register"]
+    assert len(registered) <= PODS + 32, "at most the calls in flight were made twice"
