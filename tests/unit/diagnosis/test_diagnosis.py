@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 from crossmesh.core.canary import Sample
-from crossmesh.core.diagnosis import denied, diagnose
+from crossmesh.core.denied import denied
+from crossmesh.core.diagnosis import diagnose
 from crossmesh.core.facts import (
     BalancerFacts,
     ContainerFacts,

@@ -58,6 +58,21 @@ def test_a_closed_port_is_opened_once_and_the_wish_is_done() -> None:
     assert here.go() == open_ports.Response()
 
 
+def test_the_same_port_is_asked_for_once_in_ten_minutes() -> None:
+    here, clock = Here(), MemoryClock()
+    ports = {"Clock": clock, "State": here.state}
+    closed = [Opening(source="eksc1", target="eksc2", port=8080, open=False)]
+    drive(open_ports.ask(closed), ports)
+    assert codec.decode(here.state.documents["ports"], tuple[Opening, ...]) == tuple(closed)
+    here.state.write(open_ports.ASKED, codec.encode(()))
+    clock.sleep(60)
+    drive(open_ports.ask(closed), ports)
+    assert codec.decode(here.state.documents["ports"], tuple[Opening, ...]) == ()
+    clock.sleep(600)
+    drive(open_ports.ask(closed), ports)
+    assert codec.decode(here.state.documents["ports"], tuple[Opening, ...]) == tuple(closed)
+
+
 @pytest.mark.parametrize("say", ["check", "none"])
 def test_nothing_is_touched_unless_the_settings_say_so(say: str) -> None:
     here = Here(say)

@@ -8,7 +8,8 @@ import msgspec
 
 from crossmesh import codec
 from crossmesh.core.canary import Memory, Sample, Verdict
-from crossmesh.core.diagnosis import closed, diagnose, way_through
+from crossmesh.core.diagnosis import diagnose, way_through
+from crossmesh.core.diagnosis_mesh import closed
 from crossmesh.core.openings import Opening
 from crossmesh.ports import State
 from crossmesh.steps import facts, judge_canary, open_ports, shifts, sick, store
@@ -59,7 +60,7 @@ def run(request: Request, context: Context) -> Step[Response]:
             closed_ports += closed(found, way_through(found))
         named.append(Named(canary=one.canary, broken=tuple(d.key for d in diagnoses)))
     if closed_ports:
-        yield from call(State.write, open_ports.ASKED, codec.encode(tuple(sorted(set(closed_ports)))))
+        yield from open_ports.ask(closed_ports)
     marked: tuple[str, ...] = ()
     if known.seen is not None and context.mode == "apply" and not known.seen.operator.paused:
         marked = yield from sick.review(request.id, known.seen.registry, known.seen.views, known.probes, owner=context.settings.owner)

@@ -4,20 +4,23 @@ A canary's diagnosis asks for it through the state document "ports", which makes
 (rights that the template gives only with `SecurityGroups=open`) is told and never ends the run: the registry and the mesh are kept all the same.
 """
 
+from collections.abc import Sequence
+
 import msgspec
 
 from crossmesh import codec
 from crossmesh.core import endpoints as ep
 from crossmesh.core.facts import NetworkFacts
 from crossmesh.core.openings import Opening, PortChange, changes, mark_of, placed, required
+from crossmesh.core.sick import COOL_DOWN
 from crossmesh.core.views import RegistryView, Seen, View
 from crossmesh.errors import CrossmeshError, LeaseLost
-from crossmesh.ports import Networks, RunStore, State
+from crossmesh.ports import Clock, Networks, RunStore, State
 from crossmesh.steps import lease, store
 from crossmesh.steps.calls import Call, Step, call, to, together
 from crossmesh.steps.context import Context, Run
 
-ASKED = "ports"
+ASKED, RESTED = "ports", "ports/rested"
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +41,17 @@ def asked() -> Step[tuple[Opening, ...]]:
     """What diagnoses found closed since the last run."""
     data = yield from call(State.read, ASKED)
     return codec.decode(data, tuple[Opening, ...]) if data else ()
+
+
+def ask(closed: Sequence[Opening]) -> Step[None]:
+    """Ask the next run to open them; each at most once in COOL_DOWN, so that two who disagree about a port do not fight over it by the minute."""
+    now = yield from call(Clock.now)
+    data = yield from call(State.read, RESTED)
+    rested = {name: at for name, at in (codec.decode(data, dict[str, float]) if data else {}).items() if now - at < COOL_DOWN}
+    fresh = tuple(sorted({opening for opening in closed if str(opening) not in rested}))
+    if fresh:
+        yield from call(State.write, ASKED, codec.encode(fresh))
+        yield from call(State.write, RESTED, codec.encode(rested | {str(opening): now for opening in fresh}))
 
 
 def run(request: Request, context: Context) -> Step[Response]:
