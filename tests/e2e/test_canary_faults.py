@@ -288,7 +288,7 @@ def test_a_port_that_was_closed_is_opened_by_a_rule_of_ours(paused: Deployed) ->
 
 
 def test_of_two_faults_both_are_named_the_first_on_the_path_first(paused: Deployed) -> None:
-    with broken(paused, error_body) as one, broken(paused, port_closed) as two:
+    with broken(paused, error_body) as one, broken(paused, route_deleted) as two:
         verdict = paused.app.diagnosed(requests=REQUESTS)
         assert [d.key for d in verdict.diagnoses or ()] == [two.key, one.key]
 
