@@ -1,10 +1,10 @@
-"""The real App Mesh adapter over the world's model of App Mesh, in this process: what App Mesh refuses, a step's test sees refused."""
+"""AWS clients over the world's models, in this process; and the real App Mesh adapter on one: what App Mesh refuses, a step's test sees refused."""
 
 import random
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from botocore import xform_name
 from botocore.exceptions import ClientError
 from crossmesh.adapters.app_mesh import AppMesh
 from crossmesh.core.mesh_view import MeshTarget
@@ -16,32 +16,42 @@ from world.aws.models.errors import AwsError
 Document = dict[str, Any]
 ACCOUNT = "123456789012"
 WRITES = ("Create", "Update", "Delete", "Tag")
-_BY_METHOD = {re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower(): name for name in OPERATIONS}
+
+
+class Exceptions:
+    """`client.exceptions`: one class a code, made when first asked for."""
+
+    def __init__(self) -> None:
+        self._made: dict[str, type[ClientError]] = {}
+
+    def __getattr__(self, code: str) -> type[ClientError]:
+        return self._made.setdefault(code, type(code, (ClientError,), {}))
 
 
 class Client:
-    """As much of boto3's client as the adapter uses.
+    """As much of boto3's client as is used.
 
     `calls` counts by operation; `spoil` may name an error code for an operation before (False) or after (True) it has its effect.
     """
 
-    def __init__(self, model: Model) -> None:
-        self.model = model
+    def __init__(self, model: Any, operations: Iterable[str] = OPERATIONS) -> None:
+        self.model, self.exceptions = model, Exceptions()
+        self._by_method = {xform_name(name): name for name in operations}
         self.calls: dict[str, int] = {}
         self.spoil: Callable[[str, bool], str | None] = lambda operation, done: None
 
     def __getattr__(self, method: str) -> Callable[..., Document]:
-        if method not in _BY_METHOD:
+        if method.startswith("_") or method not in self._by_method:
             raise AttributeError(method)
-        return lambda **request: self.call(_BY_METHOD[method], request)
+        return lambda **request: self.call(self._by_method[method], request)
 
     def call(self, operation: str, request: Document) -> Document:
         self.calls[operation] = self.calls.get(operation, 0) + 1
         self._spoiled(operation, done=False)
         try:
-            answer = self.model.call(operation, request)
+            answer: Document = self.model.call(operation, request)
         except AwsError as error:
-            raise ClientError({"Error": {"Code": error.code, "Message": error.message}}, operation) from error
+            raise getattr(self.exceptions, error.code)({"Error": {"Code": error.code, "Message": error.message}}, operation) from error
         self._spoiled(operation, done=True)
         return answer
 
@@ -50,7 +60,7 @@ class Client:
             raise ClientError({"Error": {"Code": code, "Message": "spoiled by the test"}}, operation)
 
     def get_paginator(self, method: str) -> "Client._Pages":
-        return Client._Pages(self, _BY_METHOD[method])
+        return Client._Pages(self, self._by_method[method])
 
     class _Pages:
         def __init__(self, client: "Client", operation: str) -> None:

@@ -90,7 +90,7 @@ async def main(folder: Path) -> None:
     document = json.loads((folder / "world.json").read_text())
     ports = document["ports"]
     view = PodsView(document)
-    management = Management(document)
+    management = Management.of(document)
     envoys = Envoys(document, view, management)
     balancer = Balancer(document, view)
     certificates = Certificates(folder)

@@ -23,14 +23,18 @@ _log = logging.getLogger("management")
 class Management:
     """Configurations by proxy id `mesh/<mesh>/virtualNode/<name>|<ip>`."""
 
-    def __init__(self, document: dict[str, Any]) -> None:
-        quick = {"retries": {"max_attempts": 1}, "connect_timeout": 1, "read_timeout": 5}
-        self._mesh, self._map = client(document, "appmesh", **quick), client(document, "servicediscovery", **quick)
-        self._folder = Path(document["dir"])
+    def __init__(self, folder: Path, mesh: Any, cloud_map: Any) -> None:
+        self._folder, self._mesh, self._map = folder, mesh, cloud_map
         self._config: dict[str, dict[str, list[dict[str, Any]]]] = {}
         self._revisions: dict[tuple[str, str], int] = {}
         self._found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
         self.running = True
+
+    @classmethod
+    def of(cls, document: dict[str, Any]) -> "Management":
+        """On a world's AWS server."""
+        quick = {"retries": {"max_attempts": 1}, "connect_timeout": 1, "read_timeout": 5}
+        return cls(Path(document["dir"]), client(document, "appmesh", **quick), client(document, "servicediscovery", **quick))
 
     def access_log(self, proxy: str) -> str:
         """Where a proxy writes down sampled requests."""
