@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # One variable fixes the Python of the venv and of the functions: the minor version of $(PYTHON).
 export CROSSMESH_RUNTIME := python$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-.PHONY: help setup check test unit build demo bench world world-down lock
+.PHONY: iam help setup check test unit build demo bench world world-down lock
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
@@ -41,6 +41,9 @@ world: build ## keep a world up and print how to use it (Ctrl-C ends it)
 
 world-down: setup ## end a world that was left behind
 	@python -m world down
+
+iam: setup ## write docs/iam.md anew from template, reasons and situations
+	@python -m tests.contract.iam.table
 
 bench: build ## the design's numbers, measured in one run on this machine (part of them: python -m tests.bench world)
 	@python -m tests.bench

@@ -7,6 +7,7 @@ reference" for the actions of other services that Cloud Map does in the caller's
 from dataclasses import dataclass, field
 from typing import Any
 
+from world.aws.models.app_mesh import AppMesh
 from world.aws.models.app_mesh_kinds import KINDS
 from world.aws.models.cloud_map import CloudMap
 from world.aws.models.eks import Eks
@@ -43,13 +44,15 @@ class Need:
 
     action: str
     resource: str = "*"
-    context: dict[str, str] = field(default_factory=dict, hash=False)
+    context: dict[str, Any] = field(default_factory=dict, hash=False)
 
 
 def cloud_map_needs(model: CloudMap, operation: str, request: Document) -> list[Need]:
     """What Cloud Map asks. A resource that does not exist is asked for by its would-be ARN."""
     action = f"servicediscovery:{operation}"
-    tagging = [Need("servicediscovery:TagResource")] if request.get("Tags") and operation.startswith("Create") else []
+    tagging = (
+        [Need("servicediscovery:TagResource", context=_tag_keys(request))] if request.get("Tags") and operation.startswith("Create") else []
+    )
     if operation in _BY_SERVICE:
         return _service_needs(model, operation, request)
     if operation in ("DiscoverInstances", "DiscoverInstancesRevision"):
@@ -65,6 +68,8 @@ def cloud_map_needs(model: CloudMap, operation: str, request: Document) -> list[
         held = model.namespaces.get(request["Id"].rpartition("/")[2])
         zone = [Need("route53:DeleteHostedZone", _zone(held.zone))] if held and held.zone else []
         return [Need(action, _arn(model, "namespace", request["Id"])), *zone]
+    if operation == "TagResource":
+        return [Need(action, context=_tag_keys(request))]
     if operation == "GetOperation":
         known = model.operations.get(request["OperationId"])
         namespace = known.targets.get("NAMESPACE") if known else None
@@ -76,7 +81,7 @@ def cloud_map_needs(model: CloudMap, operation: str, request: Document) -> list[
 
 def _service_needs(model: CloudMap, operation: str, request: Document) -> list[Need]:
     arn = _arn(model, "service", request.get("ServiceId") or request["Id"])
-    needs = [Need(f"servicediscovery:{operation}", arn, {"servicediscovery:ServiceArn": arn})]
+    needs = [Need(f"servicediscovery:{operation}", arn, {"servicediscovery:ServiceArn": arn, **_resource_tags(model.tags.get(arn, {}))})]
     service = model.services.get(arn.rpartition("/")[2])
     if service and service.dns and operation in _HEALTH:
         needs.append(Need("route53:ChangeResourceRecordSets", _zone(model.namespaces[service.namespace_id].zone)))
@@ -95,6 +100,14 @@ def _discovery_needs(model: CloudMap, action: str, request: Document) -> list[Ne
     ]
 
 
+def _tag_keys(request: Document) -> dict[str, list[str]]:
+    return {"aws:TagKeys": [tag["Key"] for tag in request.get("Tags") or ()]}
+
+
+def _resource_tags(tags: dict[str, str]) -> dict[str, str]:
+    return {f"aws:ResourceTag/{key}": value for key, value in tags.items()}
+
+
 def _arn(model: CloudMap, kind: str, reference: str) -> str:
     return reference if reference.startswith("arn:") else model.arn(f"{kind}/{reference or '*'}")
 
@@ -103,20 +116,21 @@ def _zone(zone: str) -> str:
     return f"arn:aws:route53:::hostedzone/{zone}"
 
 
-def app_mesh_needs(account: str, region: str, operation: str, request: Document) -> list[Need]:
-    """What App Mesh asks: the resource's own ARN; for a list what it lies in."""
+def app_mesh_needs(model: AppMesh, operation: str, request: Document) -> list[Need]:
+    """What App Mesh asks: the resource's own ARN; for a list what it lies in. Tags asked for, and those it carries, are context."""
     action = f"appmesh:{operation}"
+    asked = {f"aws:RequestTag/{tag['key']}": tag["value"] for tag in request.get("tags") or ()}
     if "resourceArn" in request:
-        return [Need(action, request["resourceArn"])]
+        return [Need(action, request["resourceArn"], asked | _resource_tags(model.tags_of(request["resourceArn"])))]
     if "meshName" not in request:
         return [Need(action)]
     path = f"mesh/{request['meshName']}"
     for kind in KINDS.values():
         if kind.parent and f"{kind.name}Name" in request:
             path += f"/{kind.path}/{request[kind.name_member]}"
-    arn = f"arn:aws:appmesh:{region}:{account}:{path}"
-    tagging = [Need("appmesh:TagResource", arn)] if request.get("tags") else []
-    return [Need(action, arn), *tagging]
+    arn = f"arn:aws:appmesh:{model.region}:{model.account}:{path}"
+    tagging = [Need("appmesh:TagResource", arn, asked)] if asked else []
+    return [Need(action, arn, asked | _resource_tags(model.tags_of(arn))), *tagging]
 
 
 def eks_needs(model: Eks, operation: str, request: Document) -> list[Need]:

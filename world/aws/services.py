@@ -50,7 +50,7 @@ class Services:
         self.latency_s = 0.0
         self.by_scope = {
             "servicediscovery": Service(Protocol("servicediscovery"), self.cloud_map.call, self._cloud_map_needs),
-            "appmesh": Service(Protocol("appmesh"), self.app_mesh.call, lambda name, request: app_mesh_needs(account, region, name, request)),
+            "appmesh": Service(Protocol("appmesh"), self.app_mesh.call, lambda name, request: app_mesh_needs(self.app_mesh, name, request)),
             "eks": Service(Protocol("eks"), self.eks.call, lambda name, request: eks_needs(self.eks, name, request)),
             "elasticloadbalancing": Service(Protocol("elb"), self.elb.call, lambda name, _: [Need(f"elasticloadbalancing:{name}")]),
             "xray": Service(Protocol("xray"), self.xray.call, lambda name, _: [Need(f"xray:{name}")]),

@@ -129,7 +129,7 @@ def test_what_a_registration_must_be_allowed() -> None:
     ],
 )
 def test_app_mesh_asks_for_the_resources_own_arn(operation: str, request_: dict[str, Any], resources: list[str]) -> None:
-    needs = app_mesh_needs("111122223333", "us-east-1", operation, request_)
+    needs = app_mesh_needs(AppMesh(lambda: 0.0, random.Random(1), account="111122223333", region="us-east-1"), operation, request_)
     assert [need.resource.removeprefix("arn:aws:appmesh:us-east-1:111122223333:") for need in needs] == resources
 
 

@@ -282,6 +282,10 @@ class AppMesh:
             }
         }
 
+    def tags_of(self, arn: str) -> dict[str, str]:
+        """Tags of a resource; {} where there is none."""
+        return self._arns[arn].tags if arn in self._arns else {}
+
     def _by_arn(self, arn: str) -> Resource:
         if arn not in self._arns:
             raise AwsError("NotFoundException", f"{arn} was not found.")

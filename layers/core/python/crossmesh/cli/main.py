@@ -28,7 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from crossmesh.cli import canaries, doctor, operate, plan, render, runs, shift, status, trace, validate
+    from crossmesh.cli import canaries, doctor, operate, plan, redrive, render, runs, shift, status, trace, validate
 
     parser = argparse.ArgumentParser(
         prog="crossmesh", description="Keeps AWS Cloud Map and App Mesh equal to what several EKS clusters really run."
@@ -81,6 +81,9 @@ def _parser() -> argparse.ArgumentParser:
     verb.set_defaults(run=operate.run, verb="forget")
     verb = verbs.add_parser("unlock", parents=[common, deployed, asked], help="end the lease by hand")
     verb.set_defaults(run=operate.unlock, verb="unlock")
+    verb = verbs.add_parser("redrive", parents=[common, deployed, asked], help="send once more what the dead-letter queues hold")
+    verb.add_argument("--list", action="store_true", help="only show it")
+    verb.set_defaults(run=redrive.run, verb="redrive")
     for name, text, what in (
         ("explain", "what a run saw, planned, withheld and did", runs.explain),
         ("replay", "plan again from a run's inputs", runs.replay),

@@ -50,9 +50,19 @@ def _described(name: str, region: str) -> dict[str, Any]:
 
 def ports(arguments: argparse.Namespace, region: str) -> tuple[Ports, dict[str, str]]:
     """Adapters on the deployed application's state, and the outputs they came from."""
-    region = region or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
-    found = outputs(name_of(arguments), region)
-    return Ports(region, found["StateTable"], found["RunStore"]), found
+    region = region or own_region()
+    told = found(arguments, region)
+    return Ports(region, told["StateTable"], told["RunStore"]), told
+
+
+def found(arguments: argparse.Namespace, region: str = "") -> dict[str, str]:
+    """Outputs of the application that the arguments name."""
+    return outputs(name_of(arguments), region or own_region())
+
+
+def own_region() -> str:
+    """The region of the caller's environment."""
+    return os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION", "us-east-1")
 
 
 def context(arguments: argparse.Namespace, config: LoadedConfig, found: dict[str, str]) -> Context:

@@ -175,7 +175,7 @@ def _registry(context: Context, memory: Memory) -> Step[RegistryView]:
         revisions = yield from together([to(Registry.revision, s.namespace, s.service) for s in last.services])
         if revisions == [s.revision for s in last.services] and last.begun - last.since >= SETTLED:
             return (yield from _with_health_of(now, last))
-    view = yield from observe.registry(context, memory)
+    view = yield from observe.registry(context, memory, revisions=True)
     same = [s.revision for s in view.services] == [s.revision for s in last.services]
     view = msgspec.structs.replace(view, since=last.since if same else view.begun)
     yield from call(RunStore.put, REGISTRY, codec.encode(view))

@@ -19,21 +19,24 @@ def service_names(context: Context, memory: Memory) -> tuple[tuple[str, str], ..
     return tuple(sorted(named | remembered))
 
 
-def registry(context: Context, memory: Memory) -> Step[RegistryView]:
-    """All services with all their instances. Raises where any cannot be read: a registry half seen plans nothing."""
+def registry(context: Context, memory: Memory, *, revisions: bool = False) -> Step[RegistryView]:
+    """All services with all their instances, and revisions for whoever will compare them (a look; a run doesn't).
+
+    Raises where any cannot be read: a registry half seen plans nothing.
+    """
     begun = yield from call(Clock.now)
     services = yield from call(Registry.find_services, service_names(context, memory), memory.services)
-    complete = yield from with_instances(services)
+    complete = yield from with_instances(services, revisions=revisions)
     return RegistryView(begun=begun, services=complete)
 
 
-def with_instances(services: tuple[ServiceView, ...]) -> Step[tuple[ServiceView, ...]]:
-    """The same services with revision (read first) and every instance."""
+def with_instances(services: tuple[ServiceView, ...], *, revisions: bool) -> Step[tuple[ServiceView, ...]]:
+    """The same services with revision (read first, where wanted) and every instance."""
     there = [service for service in services if service.id]
-    revisions = yield from together([to(Registry.revision, s.namespace, s.service) for s in there])
+    moved = (yield from together([to(Registry.revision, s.namespace, s.service) for s in there])) if revisions else [-1] * len(there)
     lists = yield from together([to(Registry.list_instances, s.id) for s in there])
     read = {}
-    for service, revision, instances in zip(there, revisions, lists, strict=True):
+    for service, revision, instances in zip(there, moved, lists, strict=True):
         if isinstance(instances, CrossmeshError):
             raise instances
         known = revision if isinstance(revision, int) else -1

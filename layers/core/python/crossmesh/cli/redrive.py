@@ -1,0 +1,146 @@
+"""`crossmesh redrive`: what the dead-letter queues hold, sent once more. A message leaves its queue only after that succeeded.
+
+What a rule or schedule lost is put on the bus again, or given to the state machine it was for (nobody may put events of `aws.*` sources);
+what a function was invoked with and failed on is given to that function again, without waiting, so that it lands here again if it still fails.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from crossmesh.adapters import aws
+from crossmesh.cli import stack
+from crossmesh.cli.operate import confirmed
+from crossmesh.cli.printing import console, print_json
+from crossmesh.errors import CrossmeshError, RefusedError
+
+QUEUES = ("LostTriggersUrl", "LostInvocationsUrl")
+HIDDEN = 120  # seconds for which others do not see what we are working on
+_DRIFT = '{"cause": "drift"}'  # the input of the drift rule: the event itself carries no data to apply
+
+
+class Lost(msgspec.Struct, frozen=True, kw_only=True):
+    """One message. `kind`: event (back onto the bus) | execution (start `target` with `payload`) | invocation (invoke `target` with `payload`)."""
+
+    kind: str
+    target: str
+    payload: str
+    error: str
+    queue: str
+    receipt: str
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """0 = nothing left behind, 1 = something could not be sent, 3 = `--list` found something."""
+    outputs = stack.found(arguments)
+    region = outputs["ReconcileArn"].split(":")[3]
+    queues = aws.client("sqs", region)
+    waiting = [lost for name in QUEUES for lost in _received(queues, outputs[name])]
+    listed = [{"kind": one.kind, "target": one.target, "payload": one.payload, "error": one.error} for one in waiting]
+    if arguments.json and (arguments.list or not waiting):
+        print_json({"lost": listed})
+    elif not arguments.json:
+        for one in waiting:
+            console().print(f"{one.kind} for {one.target}: {one.error}\n    {one.payload}", highlight=False, markup=False)
+    if arguments.list or not waiting:
+        _give_back(queues, waiting)
+        if not arguments.json:
+            console().print(f"{len(waiting)} messages wait" if waiting else "nothing was lost", highlight=False)
+        return 3 if waiting else 0
+    try:
+        agreed = confirmed(arguments, f"send {len(waiting)} lost messages once more")
+    except RefusedError:
+        _give_back(queues, waiting)
+        raise
+    if not agreed:
+        _give_back(queues, waiting)
+        return 1
+    failed = _sent(region, outputs["HintBus"], queues, waiting)
+    if arguments.json:
+        print_json({"sent": len(waiting) - len(failed), "failed": failed})
+    else:
+        for told in failed:
+            console().print(f"- {told}", style="red", highlight=False, markup=False)
+        console().print(f"{len(waiting) - len(failed)} sent, {len(failed)} left in the queue", highlight=False)
+    return 1 if failed else 0
+
+
+def _received(queues: Any, url: str) -> Iterator[Lost]:
+    """Every message that can be seen, hidden from others for as long as we may need."""
+    while True:
+        with aws.translated():
+            answer = queues.receive_message(
+                QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=HIDDEN, WaitTimeSeconds=0, MessageAttributeNames=["All"]
+            )
+        messages = answer.get("Messages", ())
+        if not messages:
+            return
+        for message in messages:
+            yield understood(message, url)
+
+
+def understood(message: dict[str, Any], url: str) -> Lost:
+    """What a message of a dead-letter queue asks for.
+
+    Functions: Lambda developer guide, "Invocation record". Rules and schedules: EventBridge user guide, "Using dead-letter queues", and
+    Scheduler user guide, "Configuring a dead-letter queue": the body is the event, or the schedule's input; the rest is in attributes.
+    """
+    body, given = message["Body"], {name: value.get("StringValue", "") for name, value in message.get("MessageAttributes", {}).items()}
+    try:
+        parsed = json.loads(body)
+    except ValueError:
+        parsed = None
+    record = parsed if isinstance(parsed, dict) else {}
+    error = f"{given.get('ERROR_CODE', '')}: {given.get('ERROR_MESSAGE', '')}".strip(": ")
+    target = given.get("TARGET_ARN", "")
+    if "requestContext" in record:
+        kind, target, body = "invocation", str(record["requestContext"].get("functionArn", "")), json.dumps(record.get("requestPayload"))
+        answered = record.get("responsePayload") or {}
+        error = f"{answered.get('errorType', '')}: {answered.get('errorMessage', '')}".strip(": ") or str(
+            record["requestContext"].get("condition")
+        )
+    elif str(record.get("source", "")).startswith("crossmesh.") and "detail-type" in record:
+        kind = "event"
+    else:
+        kind = "execution"
+        body = _DRIFT if "detail-type" in record else body
+    return Lost(kind=kind, target=target, payload=body, error=error or "no reason given", queue=url, receipt=message["ReceiptHandle"])
+
+
+def _sent(region: str, bus: str, queues: Any, waiting: list[Lost]) -> list[str]:
+    """Send each, and delete what was sent; why the others were not."""
+    failed = []
+    for lost in waiting:
+        try:
+            with aws.translated():
+                _send(region, bus, lost)
+                queues.delete_message(QueueUrl=lost.queue, ReceiptHandle=lost.receipt)
+        except CrossmeshError as error:
+            failed.append(f"{lost.kind} for {lost.target}: {error}")
+            _give_back(queues, [lost])
+    return failed
+
+
+def _send(region: str, bus: str, lost: Lost) -> None:
+    if lost.kind == "event":
+        event = json.loads(lost.payload)
+        entry = {"EventBusName": bus, "Source": event["source"], "DetailType": event["detail-type"], "Detail": json.dumps(event["detail"])}
+        answer = aws.client("events", region).put_events(Entries=[entry])
+        if answer["FailedEntryCount"]:
+            raise RefusedError(answer["Entries"][0].get("ErrorCode", "Refused"), answer["Entries"][0].get("ErrorMessage", "the bus refused it"))
+    elif not lost.target:
+        raise RefusedError("NoTarget", "the message does not name what it was for; read it in the queue")
+    elif lost.kind == "execution":
+        aws.client("stepfunctions", region).start_execution(stateMachineArn=lost.target, input=lost.payload)
+    else:
+        aws.client("lambda", region).invoke(FunctionName=lost.target, InvocationType="Event", Payload=lost.payload.encode())
+
+
+def _give_back(queues: Any, waiting: list[Lost]) -> None:
+    """Let others see the messages again at once."""
+    for lost in waiting:
+        with aws.translated():
+            queues.change_message_visibility(QueueUrl=lost.queue, ReceiptHandle=lost.receipt, VisibilityTimeout=0)

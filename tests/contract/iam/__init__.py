@@ -1,0 +1,1 @@
+"""Every right of every deployed function is needed, and none is missing."""

@@ -1,0 +1,320 @@
+"""What the deployed functions meet. Each situation drives functions as the state machines do and asserts what came of it, so that a right that is
+missing turns it red; every right must be used in one of them. A function that needs a new AWS operation gets it in template.yaml, a line in
+reasons.py, and a situation here in which it is made.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+import yaml
+from crossmesh.core.canary import Sample
+from crossmesh.core.settings import CanarySettings, ClusterSettings, Expect, ManifestSource, MeshSettings, ServiceTarget
+from crossmesh.core.topology import Topology
+from crossmesh.core.topology_build import build
+from crossmesh.manifests import load
+from crossmesh.steps.context import Context, Run
+from crossmesh.steps.look import SETTLED
+
+from tests.builders import NAMESPACE, context, node, pod
+from tests.contract.iam.account import InProcessAccount
+from world.aws.models.cloud_map_records import LateFailure
+
+EVERY_KIND = """\
+apiVersion: v1
+kind: Namespace
+metadata: {name: shop, labels: {mesh: shop}}
+---
+apiVersion: appmesh.k8s.aws/v1beta2
+kind: Mesh
+metadata: {name: shop}
+spec: {namespaceSelector: {matchLabels: {mesh: shop}}, egressFilter: {type: ALLOW_ALL}}
+---
+apiVersion: appmesh.k8s.aws/v1beta2
+kind: VirtualNode
+metadata: {name: cart, namespace: shop}
+spec:
+  podSelector: {matchLabels: {app: cart}}
+  listeners: [{portMapping: {port: 8080, protocol: http}}]
+  serviceDiscovery: {dns: {hostname: cart.shop}}
+---
+apiVersion: appmesh.k8s.aws/v1beta2
+kind: VirtualRouter
+metadata: {name: cart, namespace: shop}
+spec:
+  listeners: [{portMapping: {port: 8080, protocol: http}}]
+  routes:
+    - name: all
+      httpRoute: {match: {prefix: /}, action: {weightedTargets: [{virtualNodeRef: {name: cart}, weight: 1}]}}
+---
+apiVersion: appmesh.k8s.aws/v1beta2
+kind: VirtualService
+metadata: {name: cart, namespace: shop}
+spec: {awsName: cart.shop, provider: {virtualRouter: {virtualRouterRef: {name: cart}}}}
+---
+apiVersion: appmesh.k8s.aws/v1beta2
+kind: VirtualGateway
+metadata: {name: door, namespace: shop}
+spec:
+  namespaceSelector: {matchLabels: {mesh: shop}}
+  podSelector: {matchLabels: {app: door}}
+  listeners: [{portMapping: {port: 80, protocol: http}}]
+---
+apiVersion: appmesh.k8s.aws/v1beta2
+kind: GatewayRoute
+metadata: {name: in, namespace: shop}
+spec:
+  httpRoute: {match: {prefix: /}, action: {target: {virtualService: {virtualServiceRef: {name: cart}}}}}
+"""
+_LOGGING = {"logging": {"accessLog": {"file": {"path": "/dev/stdout"}}}}
+TAMPERED: dict[str, dict[str, Any]] = {
+    "mesh": {"egressFilter": {"type": "DROP_ALL"}},
+    "virtualNode": _LOGGING,
+    "virtualGateway": _LOGGING,
+    "virtualRouter": {"listeners": [{"portMapping": {"port": 8080, "protocol": "http2"}}]},
+    "virtualService": {"provider": {}},
+    "route": {"priority": 5},
+    "gatewayRoute": {"priority": 5},
+}
+EXECUTION = "arn:aws:states:us-east-1:111122223333:execution:crossmesh-reconcile:"
+Situation = Callable[[InProcessAccount], None]
+
+
+def here(*nodes: Any, **changes: Any) -> Context:
+    """A deployment over the account's two clusters, owner as in the template's parameters."""
+    return context(*nodes, clusters=("eksc1", "eksc2"), owner="demo", **changes)
+
+
+def with_mesh(text: str) -> Context:
+    """A deployment that keeps the mesh of these manifests, and no registry."""
+    built = build(load([("mesh.yaml", text.encode())]).documents)
+    assert not [finding for finding in built.findings if finding.level == "error"]
+    base = here()
+    settings = msgspec.structs.replace(base.settings, mesh=MeshSettings(manifests=ManifestSource(files=("mesh.yaml",)), backend="appmesh"))
+    return msgspec.structs.replace(base, settings=settings, topology=built.topology)
+
+
+def namespace(account: InProcessAccount) -> None:
+    """The DNS namespace that people make."""
+    account.cloud_map.call("CreatePrivateDnsNamespace", {"Name": NAMESPACE, "Vpc": "vpc-1", "CreatorRequestId": "ns"})
+    account.clock.sleep(1)
+    account.cloud_map.now = account.clock.now()
+    account.cloud_map.settle()
+
+
+def run(account: InProcessAccount, where: Context, name: str, look: str = "", *, mesh: bool = False, late: float = 0.0) -> tuple[Run, Any]:
+    """A run from lease to release, as the state machine strings it; (run, what verifying answered last). `late`: seconds that planning takes."""
+    execution = EXECUTION + name
+    account.running.add(execution)
+    taken = account.invoke("TakeLeaseFunction", where, id=name, execution=execution, look=look)
+    assert not taken.held
+    this = taken.run
+    seen = account.invoke("ObserveRegistryFunction", where, run=this)
+    for cluster in seen.clusters:
+        observed = account.invoke("ObserveClusterFunction", where, run=this, cluster=cluster, registry=seen.registry)
+        assert observed.cause == "", observed
+    plan = account.invoke("PlanRegistryFunction", where, run=this, clusters=seen.clusters)
+    account.clock.sleep(late)
+    stage, verified = plan.first_stage, None
+    while stage:
+        applied = account.invoke("ApplyRegistryFunction", where, run=this, plan=plan.plan, stage=stage)
+        assert (applied.failed, applied.stale, applied.busy) == (0, 0, 0), applied
+        account.clock.sleep(1)
+        verified = account.invoke("VerifyRegistryFunction", where, run=this, plan=plan.plan, stage=stage)
+        stage = verified.next_stage
+    account.clock.sleep(late)
+    if mesh:
+        kept = account.invoke("ReconcileMeshFunction", where, run=this)
+        assert (kept.unavailable, kept.failed, kept.done, kept.withheld) == ("", 0, True, 0), kept
+    account.clock.sleep(late)
+    assert account.invoke("ReportRunFunction", where, run=this).kind == "applied"
+    assert not account.invoke("ReleaseLeaseFunction", where, run=this).again
+    account.running.discard(execution)
+    return this, verified
+
+
+def first_run(account: InProcessAccount) -> None:
+    """The first look and run: services are made in a DNS namespace, pods registered and proved; the next look is quiet and lists nothing again."""
+    namespace(account)
+    where = here()
+    for cluster, uid in (("eksc1", "a"), ("eksc2", "bb")):
+        account.clusters.put(cluster, pod(uid))
+    looked = account.invoke("LookFunction", where, id="look-1", cause="schedule")
+    assert (looked.decision, looked.unseen) == ("apply", ())
+    _, verified = run(account, where, "look-1", looked.look)
+    assert (verified.verified, verified.failed, verified.pending) == (2, 0, 0)
+    for number in (2, 3):
+        account.clock.sleep(SETTLED + 1)  # lists are trusted only some time after the revision moved
+        assert account.invoke("LookFunction", where, id=f"look-{number}", cause="schedule").decision == "quiet"
+    account.calls.clear()
+    assert account.invoke("LookFunction", where, id="look-4", cause="schedule").decision == "quiet"
+    assert "servicediscovery:ListInstances" not in account.calls, "no revision moved, so nothing is listed"
+
+
+def pods_leave(account: InProcessAccount) -> None:
+    """A pod dies and a node goes from the manifests: its instance and the empty service of ours are removed."""
+    namespace(account)
+    both = here(node("blue", color="blue"), node("green", service="green"))
+    account.clusters.put("eksc1", pod("a"))
+    account.clusters.put("eksc2", pod("b"))
+    account.clusters.put("eksc2", pod("g", "green"))
+    run(account, both, "run-1")
+    account.clusters.remove("eksc2", "b")
+    account.clusters.remove("eksc2", "g")
+    account.clock.sleep(60)
+    run(account, both, "run-2")
+    account.clock.sleep(60)  # the brake waits for a second listing before a node is emptied
+    run(account, both, "run-3")
+    run(account, here(node("blue", color="blue")), "run-4")
+    assert {s.name for s in account.cloud_map.services.values()} == {"color"}
+    (service,) = account.cloud_map.services.values()
+    assert len(account.cloud_map.call("ListInstances", {"ServiceId": service.id})["Instances"]) == 1
+
+
+def late_failure(account: InProcessAccount) -> None:
+    """Cloud Map accepts a registration and fails it later: asked for by its operation, reported as failed."""
+    namespace(account)
+    where = here()
+    account.clusters.put("eksc1", pod("a"))
+    account.cloud_map.settings.late_failures.append(LateFailure())
+    _, verified = run(account, where, "run-1")
+    assert (verified.failed, verified.pending) == (1, 0)
+
+
+def slow_and_throttled(account: InProcessAccount) -> None:
+    """Each step begins when half the lease's life is over, so each must renew it; Cloud Map throttles, and the rate found is kept."""
+    namespace(account)
+    account.cloud_map.throttle.rates = {"RegisterInstance": (5.0, 2.0)}
+    for number in range(8):
+        account.clusters.put("eksc1", pod(f"a{number}"))
+    whole = with_mesh(EVERY_KIND)
+    blue = msgspec.structs.replace(node("blue"), mesh="shop")
+    both = msgspec.structs.replace(whole, topology=msgspec.structs.replace(whole.topology, nodes=(*whole.topology.nodes, blue)))
+    assert account.invoke("LookFunction", both, id="look-1").decision == "apply"
+    this, _ = run(account, both, "run-1", mesh=True, late=100.0)
+    assert account.items["document/paces"], "the rate is learned"
+    assert this.epoch == 1
+
+
+def crashed_cluster(account: InProcessAccount) -> None:
+    """The function that observes a cluster ended without a view: the plan goes on without that cluster."""
+    namespace(account)
+    where = here()
+    account.clusters.put("eksc1", pod("a"))
+    taken = account.invoke("TakeLeaseFunction", where, id="run-1", execution=EXECUTION + "run-1").run
+    seen = account.invoke("ObserveRegistryFunction", where, run=taken)
+    account.invoke("ObserveClusterFunction", where, run=taken, cluster="eksc1", registry=seen.registry)
+    assert account.invoke("PlanRegistryFunction", where, run=taken, clusters=seen.clusters).actions > 0
+
+
+def dead_holder(account: InProcessAccount) -> None:
+    """The lease's holder is no longer RUNNING: taken over at once. One that runs is asked to go once more."""
+    where = here()
+    account.running.add(EXECUTION + "one")
+    assert not account.invoke("TakeLeaseFunction", where, id="one", execution=EXECUTION + "one").held
+    assert account.invoke("TakeLeaseFunction", where, id="two", execution=EXECUTION + "two").held
+    account.running.clear()
+    taken = account.invoke("TakeLeaseFunction", where, id="two", execution=EXECUTION + "two")
+    assert not taken.held
+    failure = {"Error": "States.Timeout", "Cause": "it hung"}
+    assert account.invoke("ReportRunFunction", where, run=taken.run, failure=failure).kind == "failed"
+    account.invoke("ReleaseLeaseFunction", where, run=taken.run, failed=True)
+    assert not account.invoke("TakeLeaseFunction", where, id="three", execution=EXECUTION + "three").held
+
+
+def every_mesh_kind(account: InProcessAccount) -> None:
+    """A mesh of every kind is made, mended field by field, and emptied again; the look reads it."""
+    whole = with_mesh(EVERY_KIND)
+    assert account.invoke("LookFunction", whole, id="look-1").decision == "apply"
+    run(account, whole, "run-1", mesh=True)
+    kinds = {resource.key[0] for resource in account.app_mesh._arns.values()}
+    assert len(kinds) == 7
+    assert account.invoke("LookFunction", whole, id="look-2").decision == "quiet"
+    for resource in account.app_mesh._arns.values():
+        resource.spec = resource.spec | TAMPERED[resource.key[0]]
+    run(account, whole, "run-2", mesh=True)
+    assert account.invoke("LookFunction", whole, id="look-3").decision == "quiet"
+    alone = "---\n".join(EVERY_KIND.split("---\n")[:2])
+    assert account.invoke("LookFunction", with_mesh(alone), id="look-4").actions == 6, "all but the mesh itself are to go"
+    run(account, with_mesh(alone), "run-3", mesh=True)
+    assert {resource.key[0] for resource in account.app_mesh._arns.values()} == {"mesh"}
+
+
+def live_manifests(account: InProcessAccount) -> None:
+    """The mesh is declared by a cluster's own resources: a look reads them, the steps of a run take them as the look left them."""
+    namespace(account)
+    account.clusters.declared["eksc1"] = list(yaml.safe_load_all(EVERY_KIND))
+    base = here()
+    mesh = MeshSettings(manifests=ManifestSource(clusters=("eksc1",)), backend="appmesh")
+    where = msgspec.structs.replace(base, settings=msgspec.structs.replace(base.settings, mesh=mesh), topology=Topology())
+    assert account.invoke("LookFunction", where, id="look-1").decision == "apply"
+    run(account, where, "look-1", mesh=True)
+    assert account.invoke("LookFunction", where, id="look-2").decision == "quiet"
+
+
+def other_account(account: InProcessAccount) -> None:
+    """A cluster of another account, by its role: for looks, runs and canaries."""
+    namespace(account)
+    role = "arn:aws:iam::444455556666:role/crossmesh-reader"
+    base = canaried()
+    clusters = (ClusterSettings(name="eksc1", eks="eksc1", region="us-east-1", role_arn=role, external_id="secret"), base.settings.clusters[1])
+    where = msgspec.structs.replace(base, settings=msgspec.structs.replace(base.settings, clusters=clusters))
+    account.clusters.put("eksc1", pod("a"))
+    assert account.invoke("LookFunction", where, id="look-1").unseen == ()
+    run(account, where, "run-1")
+    probe(account, where)
+
+
+def canaried() -> Context:
+    """With a canary on a Service of eksc1."""
+    target = ServiceTarget(cluster="eksc1", namespace="demo", name="front", port=80)
+    base = here()
+    canary = CanarySettings(name="front", service=target, requests=3, expect=Expect(status=200))
+    return msgspec.structs.replace(base, settings=msgspec.structs.replace(base.settings, canaries=(canary,)))
+
+
+def probe(account: InProcessAccount, where: Context, size: int = 1) -> None:
+    """Probe and judge once; bodies of `size` bytes."""
+    account.samples = tuple(Sample(status=200, body=account.rng.randbytes(size).hex()) for _ in range(3))
+    probed = account.invoke("ProbeFrontFunction", where, id="canary-1")
+    assert probed.probed[0].problem == ""
+    judged = account.invoke("JudgeCanaryFunction", where, id="canary-1", probed=probed.probed)
+    assert not judged.failed, judged
+
+
+def canary(account: InProcessAccount) -> None:
+    """The front is probed and judged twice: the second verdict reads the first, and answers too long to be carried are kept in the run store."""
+    where = canaried()
+    probe(account, where)
+    probe(account, where, size=100_000)
+
+
+def failing_canary(account: InProcessAccount) -> None:
+    """The front answers 500: answers and verdict are kept for people."""
+    where = canaried()
+    account.samples = (Sample(status=500),)
+    probed = account.invoke("ProbeFrontFunction", where, id="canary-1", attempt=2)
+    assert account.invoke("JudgeCanaryFunction", where, id="canary-1", probed=probed.probed, attempt=2).failed
+    assert "runs/canary-1/verdicts/front.json" in account.objects
+
+
+def failed_look(account: InProcessAccount) -> None:
+    """A look that failed leaves its line."""
+    account.invoke("ReportLookFunction", here(), id="look-1", failure={"Error": "States.Timeout", "Cause": "it hung"})
+    assert account.items["document/look"]
+
+
+SITUATIONS: tuple[Situation, ...] = (
+    first_run,
+    pods_leave,
+    late_failure,
+    slow_and_throttled,
+    crashed_cluster,
+    dead_holder,
+    every_mesh_kind,
+    live_manifests,
+    other_account,
+    canary,
+    failing_canary,
+    failed_look,
+)

@@ -1,0 +1,65 @@
+"""Each right of each function's deployed role is needed and none is missing: taken away alone, a situation that uses it turns red."""
+
+from contextlib import suppress
+from functools import cache
+
+import pytest
+
+from tests.contract.iam.account import Grant, InProcessAccount, grants
+from tests.contract.iam.reasons import REASONS
+from tests.contract.iam.situations import SITUATIONS, Situation
+from tests.contract.iam.table import FILE, text
+from tests.contract.template import Filled
+
+TEMPLATE = Filled()
+
+
+def meet(situation: Situation, removed: Grant | None = None) -> set[Grant]:
+    """Play a situation in a fresh account, with one right taken away; the rights it used."""
+    account = InProcessAccount(TEMPLATE)
+    account.removed = removed
+    with account.reached():
+        situation(account)
+    return account.used
+
+
+@cache
+def uses() -> dict[Grant, list[Situation]]:
+    """Which situations use which right, the one that uses fewest first: it is the quickest to play."""
+    found: dict[Grant, list[Situation]] = {}
+    used: dict[Situation, set[Grant]] = {}
+    for situation in SITUATIONS:
+        with suppress(Exception):  # told by test_the_rights_suffice
+            used[situation] = meet(situation)
+    for situation in sorted(used, key=lambda s: len(used[s])):
+        for grant in used[situation]:
+            found.setdefault(grant, []).append(situation)
+    return found
+
+
+@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda s: s.__name__)
+def test_the_rights_suffice(situation: Situation) -> None:
+    meet(situation)
+
+
+@pytest.mark.parametrize("grant", sorted(grants(TEMPLATE)), ids=lambda g: f"{g.function}-{g.sid}-{g.action}")
+def test_each_right_is_needed(grant: Grant) -> None:
+    using = uses().get(grant, [])
+    assert using, "no situation uses it: take it out of template.yaml, or add the situation in which it is needed (situations.py)"
+    red = []
+    for situation in using:
+        try:
+            meet(situation, removed=grant)
+        except Exception:  # noqa: BLE001 - any way to turn red will do
+            red.append(situation)
+            break
+    assert red, f"without it {[s.__name__ for s in using]} end all the same: it is not needed, or they assert too little"
+
+
+def test_the_page_of_rights_is_as_the_template() -> None:
+    assert "**no" not in FILE.read_text()
+    assert FILE.read_text() == text(TEMPLATE, uses()), "docs/iam.md is old: `make iam` writes it"
+
+
+def test_every_right_has_its_reason_and_every_reason_its_right() -> None:
+    assert {grant.action for grant in grants(TEMPLATE)} == set(REASONS)

@@ -1,0 +1,122 @@
+"""Roles of state machines, rules, schedules and watchers: what each definition does, and nothing else, is what its role allows."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.contract.iam.reasons import MANAGED
+from tests.contract.template import ACCOUNT, REGION, Filled, written
+from world.deploy import ROOT
+
+TEMPLATE = Filled()
+FUNCTIONS = TEMPLATE.of_type("AWS::Lambda::Function")
+MACHINES = TEMPLATE.of_type("AWS::StepFunctions::StateMachine")
+WRITTEN = written()["Resources"]
+LOGGING = {  # Step Functions developer guide, logging in CloudWatch Logs: these take no resource
+    "logs:CreateLogDelivery",
+    "logs:GetLogDelivery",
+    "logs:UpdateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:DescribeResourcePolicies",
+    "logs:DescribeLogGroups",
+}
+
+
+def allowed(role: str) -> set[tuple[str, str]]:
+    """(action, resource) pairs of a role's own policies."""
+    found = set()
+    for policy in TEMPLATE.resource(role).get("Policies", ()):
+        for statement in policy["PolicyDocument"]["Statement"]:
+            assert statement["Effect"] == "Allow"
+            actions, resources = statement["Action"], statement["Resource"]
+            for action in actions if isinstance(actions, list) else [actions]:
+                found |= {(action, resource) for resource in (resources if isinstance(resources, list) else [resources])}
+    return found
+
+
+def tasks(definition: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every task, those in maps too."""
+    found = []
+    for state in definition["States"].values():
+        found += [state] if state["Type"] == "Task" else []
+        found += tasks(state["ItemProcessor"]) if "ItemProcessor" in state else []
+    return found
+
+
+def does(machine: str) -> set[tuple[str, str]]:
+    """What a state machine's definition does, as (action, resource)."""
+    properties = WRITTEN[machine]["Properties"]
+    substitutions = TEMPLATE.fill(properties["DefinitionSubstitutions"])
+    definition = json.loads((ROOT / properties["DefinitionUri"]).read_text())
+
+    def whole(text: str) -> str:
+        return str(substitutions[text[2:-1]]) if text.startswith("${") else text
+
+    found = {(action, "*") for action in LOGGING}
+    for task in tasks(definition):
+        resource = whole(task["Resource"])
+        if resource.startswith("arn:aws:states:::states:startExecution"):
+            found.add(("states:StartExecution", whole(task["Parameters"]["StateMachineArn"])))
+        else:
+            assert ":function:" in resource, f"say here what {resource} needs"
+            found.add(("lambda:InvokeFunction", f"{resource}*"))  # the policy template LambdaInvokePolicy ends in *, for versions
+    distributed = "DISTRIBUTED" in json.dumps(definition)
+    return found | ({("states:StartExecution", TEMPLATE.arn(machine))} if distributed else set())
+
+
+@pytest.mark.parametrize("machine", sorted(MACHINES))
+def test_a_state_machine_may_do_what_its_definition_does(machine: str) -> None:
+    assert allowed(f"{machine}Role") == does(machine)
+
+
+def events() -> list[tuple[str, str, dict[str, Any]]]:
+    """(machine, logical id, event) of every trigger."""
+    return [(machine, name, event) for machine in MACHINES for name, event in WRITTEN[machine]["Properties"].get("Events", {}).items()]
+
+
+@pytest.mark.parametrize(("machine", "name", "event"), events(), ids=lambda value: value if isinstance(value, str) else "")
+def test_a_trigger_may_start_its_state_machine_alone(machine: str, name: str, event: dict[str, Any]) -> None:
+    schedule = event["Type"] == "ScheduleV2"
+    role = TEMPLATE.resource(f"{machine}{name}Role")
+    (principal,) = role["AssumeRolePolicyDocument"]["Statement"][0]["Principal"]["Service"]
+    assert principal == ("scheduler.amazonaws.com" if schedule else "events.amazonaws.com")
+    lost = {("sqs:SendMessage", TEMPLATE.arn("LostTriggers"))} if schedule else set()  # rules send by the queue's own policy
+    assert allowed(f"{machine}{name}Role") == {("states:StartExecution", TEMPLATE.arn(machine)), *lost}
+
+
+def test_the_queue_takes_what_rules_and_schedules_lose_and_nobody_elses() -> None:
+    (statement,) = TEMPLATE.resource("LostTriggersPolicy")["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "sqs:SendMessage"
+    assert statement["Resource"] == TEMPLATE.arn("LostTriggers")
+    assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}}
+
+
+@pytest.mark.parametrize("function", sorted(FUNCTIONS))
+def test_what_sam_adds_to_a_function_is_known(function: str) -> None:
+    role = TEMPLATE.resource(f"{function}Role")
+    assert {arn.rpartition("/")[2] for arn in role["ManagedPolicyArns"]} <= set(MANAGED)
+    in_vpc = any("VPCAccess" in arn for arn in role["ManagedPolicyArns"])
+    assert in_vpc == any(action == "eks:DescribeCluster" for action, _ in allowed(f"{function}Role")), (
+        "only what reaches clusters is in the VPC"
+    )
+    sent = {(action, resource) for action, resource in allowed(f"{function}Role") if action.startswith("sqs:")}
+    assert sent == {("sqs:SendMessage", TEMPLATE.arn("LostInvocations"))}
+
+
+def test_no_role_is_left_unchecked() -> None:
+    known = {f"{name}Role" for name in (*FUNCTIONS, *MACHINES)} | {f"{machine}{name}Role" for machine, name, _ in events()}
+    others = set(TEMPLATE.of_type("AWS::IAM::Role")) - known
+    assert others == {"WatcherRole", "WatcherIrsaRole"}, f"say in this file what {others} may do"
+    for watcher in others:
+        assert allowed(watcher) == {("events:PutEvents", TEMPLATE.arn("Hints"))}
+
+
+def test_nothing_reaches_beyond_account_and_region() -> None:
+    for function in FUNCTIONS:
+        for action, resource in allowed(f"{function}Role"):
+            parts = resource.split(":")
+            local = resource == "*" or parts[2] in ("s3", "route53") or parts[3:5] == [REGION, ACCOUNT] or action == "sts:AssumeRole"
+            assert local, f"{function}: {action} on {resource}"
