@@ -171,6 +171,26 @@ def pods_leave(account: InProcessAccount) -> None:
     assert len(account.cloud_map.call("ListInstances", {"ServiceId": service.id})["Instances"]) == 1
 
 
+def custom_health(account: InProcessAccount) -> None:
+    """A service made with custom health: an unready pod's instance is marked, not removed; looks and runs read the marks."""
+    namespace(account)
+    (place,) = account.cloud_map.namespaces
+    asked = {"Name": "color", "NamespaceId": place, "HealthCheckCustomConfig": {"FailureThreshold": 1}}
+    asked["DnsConfig"] = {"RoutingPolicy": "MULTIVALUE", "DnsRecords": [{"Type": "A", "TTL": 300}]}
+    service = account.cloud_map.call("CreateService", asked)["Service"]["Id"]
+    where = here(node("blue"))
+    account.clusters.put("eksc1", pod("a"))
+    account.clusters.put("eksc1", pod("bb"))
+    run(account, where, "run-1")
+    account.clusters.put("eksc1", pod("a", ready=False))
+    account.clock.sleep(60)
+    run(account, where, "run-2")
+    account.clock.sleep(60)
+    marks = account.cloud_map.call("GetInstancesHealthStatus", {"ServiceId": service})["Status"]
+    assert sorted(marks.values()) == ["HEALTHY", "UNHEALTHY"]
+    assert account.invoke("LookFunction", where, id="look-1").decision == "quiet"
+
+
 def late_failure(account: InProcessAccount) -> None:
     """Cloud Map accepts a registration and fails it later: asked for by its operation, reported as failed."""
     namespace(account)
@@ -307,6 +327,7 @@ def failed_look(account: InProcessAccount) -> None:
 SITUATIONS: tuple[Situation, ...] = (
     first_run,
     pods_leave,
+    custom_health,
     late_failure,
     slow_and_throttled,
     crashed_cluster,

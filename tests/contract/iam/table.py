@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from tests.contract.iam.account import Grant, grants
-from tests.contract.iam.reasons import EMULATED_NOT, MANAGED, REASONS
+from tests.contract.iam.reasons import EMULATED_NOT, MANAGED, REASONS, UNPROVED
 from tests.contract.iam.situations import Situation
 from tests.contract.template import ACCOUNT, REGION, Filled
 from world.deploy import ROOT
@@ -32,7 +32,7 @@ def text(template: Filled, uses: dict[Grant, list[Situation]]) -> str:
         lines += ["| action | resource | why | shown by |", "| --- | --- | --- | --- |"]
         for grant, statement in given:
             used = uses.get(grant, ())
-            shown = f"`{used[0].__name__}`" if used else "**nothing**"
+            shown = f"`{used[0].__name__}`" if used else "not yet" if function in UNPROVED else "**nothing**"
             lines.append(f"| `{grant.action}` | {_resource(statement)} | {REASONS.get(grant.action, '**no reason**')} | {shown} |")
         lines.append("")
     return "\n".join([*lines, *_others(template)]) + "\n"

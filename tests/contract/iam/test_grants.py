@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 
 from tests.contract.iam.account import Grant, InProcessAccount, grants
-from tests.contract.iam.reasons import REASONS
+from tests.contract.iam.reasons import REASONS, UNPROVED
 from tests.contract.iam.situations import SITUATIONS, Situation
 from tests.contract.iam.table import FILE, text
 from tests.contract.template import Filled
@@ -45,6 +45,9 @@ def test_the_rights_suffice(situation: Situation) -> None:
 @pytest.mark.parametrize("grant", sorted(grants(TEMPLATE)), ids=lambda g: f"{g.function}-{g.sid}-{g.action}")
 def test_each_right_is_needed(grant: Grant) -> None:
     using = uses().get(grant, [])
+    if grant.function in UNPROVED:
+        assert not using, "it has a situation now: take its function out of UNPROVED (reasons.py)"
+        pytest.skip("unproved: docs/limits.md says so")
     assert using, "no situation uses it: take it out of template.yaml, or add the situation in which it is needed (situations.py)"
     red = []
     for situation in using:
