@@ -4,6 +4,8 @@ from typing import Any
 
 import msgspec
 
+from crossmesh.core.union import METADATA_NAME
+
 # Lists to read: path below the API's root, kind of its items, apiVersion of its items.
 LISTS = (
     ("/api/v1/namespaces", "Namespace", "v1"),
@@ -60,7 +62,8 @@ def kept(item: dict[str, Any], kind: str, version: str) -> dict[str, Any]:
     """An object as a person would have written it: without status and all that the cluster itself adds."""
     metadata = item.get("metadata") or {}
     spec = {key: value for key, value in (item.get("spec") or {}).items() if key not in _WRITTEN_BY_CLUSTERS}
-    named = {key: metadata[key] for key in ("name", "namespace", "labels") if metadata.get(key)}
+    labels = {key: value for key, value in (metadata.get("labels") or {}).items() if key != METADATA_NAME}
+    named = {key: metadata[key] for key in ("name", "namespace") if metadata.get(key)} | ({"labels": labels} if labels else {})
     return {"apiVersion": version, "kind": kind, "metadata": named, **({} if kind == "Namespace" else {"spec": spec})}
 
 

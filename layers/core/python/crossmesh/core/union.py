@@ -9,7 +9,7 @@ from crossmesh.core.documents import Document
 from crossmesh.core.findings import Findings, where
 
 Key = tuple[str, str, str]  # kind, namespace, name
-_METADATA_NAME = "kubernetes.io/metadata.name"  # the label that Kubernetes itself gives each Namespace
+METADATA_NAME = "kubernetes.io/metadata.name"  # the label that Kubernetes itself gives each Namespace
 
 
 def unify(documents: Iterable[Document], findings: Findings) -> dict[Key, Document]:
@@ -31,7 +31,7 @@ def unify(documents: Iterable[Document], findings: Findings) -> dict[Key, Docume
 
 def labels_of(namespace: Document) -> dict[str, str]:
     """The labels a Namespace has in a cluster."""
-    return {_METADATA_NAME: namespace.name, **namespace.labels}
+    return {METADATA_NAME: namespace.name, **namespace.labels}
 
 
 def _meaning(document: Document) -> tuple[Any, ...]:
