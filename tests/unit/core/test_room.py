@@ -94,3 +94,13 @@ def test_gates_open_for_what_stands_or_comes_and_only_where_asked_for() -> None:
 def test_no_gate_opens_for_what_could_not_be_registered() -> None:
     found = decide(context(readiness_gate=True), seen("a", gated("u1", "closed")), seen("b"), registry=service(*foreign(1_000)))  # type: ignore[arg-type]
     assert found.gates == ()
+
+
+def test_a_gate_that_nobody_opens_is_said() -> None:
+    (note,) = decide(context(), seen("a", gated("u1", "closed")), seen("b"), registry=service(registered("a", pod("u1")))).notes  # type: ignore[arg-type]
+    assert "readiness_gate: true" in note
+    for quiet in (
+        decide(context(readiness_gate=True), seen("a", gated("u1", "closed")), seen("b"), registry=service()),  # type: ignore[arg-type]
+        decide(context(), seen("a", gated("u1", "open")), seen("b"), registry=service()),  # type: ignore[arg-type]
+    ):
+        assert quiet.notes == ()

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 from crossmesh.core.advice import GATE, rollouts, setup
 from crossmesh.core.facts import DeploymentFacts, Workloads
-from crossmesh.core.views import Instance
+from crossmesh.core.views import Instance, Seen
 
 from tests.unit.diagnosis.world import BLUE, SETTINGS, TOPOLOGY, detail, registry
 
@@ -62,8 +62,8 @@ def test_deployments_of_no_virtual_node_are_nobodys_business() -> None:
 PARAMETERS = {"Owner": "demo", "EksClusterArns": "arn:aws:eks:us-east-1:1:cluster/eksc1,arn:aws:eks:us-east-1:1:cluster/eksc2", "Mode": "apply"}
 
 
-def subjects(parameters: dict[str, str], work: Any = None, held: Any = None, settings: Any = SETTINGS) -> list[str]:
-    return [one.subject for one in setup(settings, parameters, work or {}, held)]
+def subjects(parameters: dict[str, str], views: tuple[Seen, ...] = (), settings: Any = SETTINGS) -> list[str]:
+    return [one.subject for one in setup(settings, TOPOLOGY, parameters, views, None)]
 
 
 def test_settings_and_parameters_that_agree_need_no_advice_and_unknown_ones_are_not_judged() -> None:
@@ -79,11 +79,18 @@ def test_where_settings_and_parameters_differ() -> None:
 
 
 def test_awss_controller_beside_us_is_told_unless_it_only_injects() -> None:
-    beside = Workloads(
-        cluster="eksc1", deployments=(DeploymentFacts(namespace="appmesh-system", name="appmesh-controller", replicas=1, max_unavailable=0),)
-    )
-    assert subjects(PARAMETERS, {"eksc1": beside}) == ["eksc1"]
+    beside = Seen(cluster="eksc1", identity="x", begun=1.0, controller="appmesh-system/appmesh-controller")
+    blind = Seen(cluster="eksc2", identity="x", begun=1.0, controller_unknown="HTTP 403")
+    assert subjects(PARAMETERS, (beside, blind)) == ["eksc1", "eksc2"]
     tamed = tuple(msgspec.structs.replace(c, controller="injector-only") for c in SETTINGS.clusters)
-    assert subjects(PARAMETERS, {"eksc1": beside}, settings=msgspec.structs.replace(SETTINGS, clusters=tamed)) == []
-    marked = registry(Instance(id="x", attributes={"appmesh.k8s.aws/virtualNode": "blue_demo"}))
-    assert subjects(PARAMETERS, held=marked) == ["registry"]
+    assert subjects(PARAMETERS, (beside, blind), settings=msgspec.structs.replace(SETTINGS, clusters=tamed)) == []
+
+
+def test_what_awss_controller_left_is_told_and_what_others_made_is_not() -> None:
+    node = TOPOLOGY.nodes[0]
+    left = {"appmesh.k8s.aws/virtualNode": node.aws_name, "appmesh.k8s.aws/mesh": node.mesh, "AWS_INSTANCE_IPV4": "10.0.0.1"}
+    pod = {"k8s.io/pod": "p", "k8s.io/namespace": node.namespace}
+    held = registry(Instance(id="10.0.0.1", attributes={**left, **pod}), Instance(id="task", attributes=left))
+    (found,) = setup(SETTINGS, TOPOLOGY, PARAMETERS, (), held)
+    assert found.subject == "registry"
+    assert [line.partition(" ")[0] for line in found.evidence] == ["10.0.0.1"]

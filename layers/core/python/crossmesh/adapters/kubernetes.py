@@ -15,11 +15,11 @@ import msgspec
 from crossmesh.adapters.eks import TOKEN_LIFE, Eks
 from crossmesh.adapters.kubernetes_detail import DeploymentList, NodeDetailList, PodDetailList, deployment_facts, node_facts, pod_facts
 from crossmesh.adapters.kubernetes_manifests import ObjectList, listed
-from crossmesh.adapters.kubernetes_pods import GATE, ControllerList, Named, NodeList, PodList, Service, pod_of, runs, zone_of
+from crossmesh.adapters.kubernetes_pods import ControllerList, Named, NodeList, PodList, Service, pod_of, runs, zone_of
 from crossmesh.core.facts import DeploymentFacts, ServiceFacts, Workloads
 from crossmesh.core.live import Listed
 from crossmesh.core.settings import ClusterSettings, ServiceTarget
-from crossmesh.core.views import Cause, Pod, Seen, Unseen
+from crossmesh.core.views import GATE, Cause, Pod, Seen, Unseen
 from crossmesh.errors import Conflict, NotFound, RefusedError, ServiceGone, Throttled, TransientError
 from crossmesh.ports import PodRef
 

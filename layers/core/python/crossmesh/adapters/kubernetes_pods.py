@@ -5,9 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from crossmesh.core.views import Pod
-
-GATE = "conditions.appmesh.k8s.aws/aws-cloudmap-healthy"  # AWS's controller's webhook gives it to pods (pkg/inject)
+from crossmesh.core.views import GATE, Pod
 
 
 class Base(msgspec.Struct, rename="camel"):

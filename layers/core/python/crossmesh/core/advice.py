@@ -5,17 +5,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from crossmesh.core import endpoints as ep
 from crossmesh.core.adding import SERVICE_LIMIT
+from crossmesh.core.adoption import left_by_controller
 from crossmesh.core.facts import DeploymentFacts, PodFacts, Workloads
 from crossmesh.core.settings import Settings
 from crossmesh.core.topology import Topology, VirtualNode
-from crossmesh.core.views import RegistryView, ServiceView
+from crossmesh.core.views import GATE, RegistryView, Seen, View
 
-GATE = "conditions.appmesh.k8s.aws/aws-cloudmap-healthy"  # AWS's controller sets it for its own pods (pkg/k8s/pod_conditions.go)
 NEAR = 0.9  # of the limit of instances a service
-CONTROLLER = "appmesh-controller"
-CONTROLLER_NAMESPACE = "appmesh-system"  # where AWS's chart installs it
 
 Part = Literal["path", "rollouts", "setup"]
 
@@ -81,10 +78,10 @@ def _retries(topology: Topology) -> Iterator[Advice]:
 
 
 def setup(
-    settings: Settings, parameters: Mapping[str, str], work: Mapping[str, Workloads], registry: RegistryView | None
+    settings: Settings, topology: Topology, parameters: Mapping[str, str], views: Iterable[View], registry: RegistryView | None
 ) -> tuple[Advice, ...]:
     """Where settings, the deployed parameters and the clusters do not agree. `parameters` {} = not known."""
-    found = [*_parameters(settings, parameters), *_controllers(settings, work, registry)]
+    found = [*_parameters(settings, parameters), *_controllers(settings, topology, views, registry)]
     if not settings.canaries:
         found.append(
             Advice(
@@ -125,16 +122,19 @@ def _parameters(settings: Settings, parameters: Mapping[str, str]) -> Iterator[A
         )
 
 
-def _controllers(settings: Settings, work: Mapping[str, Workloads], registry: RegistryView | None) -> Iterator[Advice]:
+def _controllers(settings: Settings, topology: Topology, views: Iterable[View], registry: RegistryView | None) -> Iterator[Advice]:
     """AWS's App Mesh controller beside us deregisters what it does not know."""
     cure = "take its Cloud Map and App Mesh write rights away and say `controller: injector-only`; its webhook must go on (docs/operating.md)"
     told = {cluster.name for cluster in settings.clusters if cluster.controller == "injector-only"}
-    for cluster, workloads in sorted(work.items()):
-        running = [d for d in workloads.deployments if d.namespace == CONTROLLER_NAMESPACE and d.name.startswith(CONTROLLER) and d.replicas]
-        if running and cluster not in told:
-            what = f"AWS's App Mesh controller runs in {cluster} ({CONTROLLER_NAMESPACE}/{running[0].name}) and removes instances that it does not know"
-            yield Advice(part="setup", subject=cluster, what=what, cure=cure)
-    foreign = sorted(_written_by_controller(registry.services if registry else ()))
+    for view in sorted((v for v in views if isinstance(v, Seen) and v.cluster not in told), key=lambda v: v.cluster):
+        if view.controller:
+            what = f"AWS's App Mesh controller runs in {view.cluster} ({view.controller}) and removes instances that it does not know"
+            yield Advice(part="setup", subject=view.cluster, what=what, cure=cure)
+        if view.controller_unknown:
+            what = f"cannot tell whether AWS's App Mesh controller runs in {view.cluster}: {view.controller_unknown}"
+            yield Advice(part="setup", subject=view.cluster, what=what, cure="kubectl apply -f clusters/reader.yaml")
+    services = registry.services if registry else ()
+    foreign = [f"{i.id} in {service.key}" for service in services for i in left_by_controller(service, topology)]
     if foreign and not settings.mesh.adopt:
         what = f"{len(foreign)} instances carry the marks of AWS's App Mesh controller and not ours"
         yield Advice(
@@ -144,10 +144,3 @@ def _controllers(settings: Settings, work: Mapping[str, Workloads], registry: Re
             evidence=tuple(foreign[:5]),
             cure="`crossmesh adopt`, or remove them if their pods are gone",
         )
-
-
-def _written_by_controller(services: Iterable[ServiceView]) -> Iterator[str]:
-    for service in services:
-        for instance in service.instances:
-            if ep.VIRTUAL_NODE in instance.attributes and ep.OWNER not in instance.attributes:
-                yield f"{instance.id} in {service.key}"

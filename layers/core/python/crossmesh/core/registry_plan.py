@@ -15,7 +15,7 @@ from crossmesh.core.judging import Removal, left_behind, unwanted
 from crossmesh.core.remembering import remember
 from crossmesh.core.removing import remove, retire, stand
 from crossmesh.core.scene import Draft, Inputs, Scene, deployment_tag
-from crossmesh.core.views import ServiceView
+from crossmesh.core.views import GATE, ServiceView
 
 __all__ = ["Inputs", "deployment_tag", "plan"]
 
@@ -112,6 +112,12 @@ def _controllers(scene: Scene) -> list[str]:
         f"and say `controller: injector-only` for {name} in crossmesh.yaml (docs/operating.md)"
         for name, deployment in scene.controlled.items()
     ]
+    if not scene.inputs.settings.readiness_gate:
+        beside += [
+            f"{name}: {shut} pods wait for the readiness gate {GATE}, which nobody opens; `readiness_gate: true` lets crossmesh (docs/operating.md)"
+            for name, view in scene.seen.items()
+            if name not in scene.controlled and (shut := sum(1 for pod in view.pods if pod.gate == "closed"))
+        ]
     return beside + [
         f"{name}: cannot tell whether AWS's App Mesh controller runs there: {view.controller_unknown}; apply clusters/reader.yaml of this version"
         for name, view in scene.seen.items()

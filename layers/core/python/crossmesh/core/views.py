@@ -22,6 +22,9 @@ Cause = Literal[
 ]
 
 
+GATE = "conditions.appmesh.k8s.aws/aws-cloudmap-healthy"  # the readiness gate that AWS's controller's webhook gives to pods (pkg/k8s/pod_conditions.go)
+
+
 class Pod(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The parts of a pod that decide. `dead` and `ready` follow AWS's controller (pkg/cloudmap/utils.go, virtualnode_endpoint_resolver.go)."""
 

@@ -9,14 +9,13 @@ from crossmesh.core import advice
 from crossmesh.core.advice import Advice, Part
 from crossmesh.core.canary import Memory, Sample, Verdict, judge, shares
 from crossmesh.core.diagnosis import diagnose
-from crossmesh.core.facts import Workloads
 from crossmesh.core.path import Diagnosis
 from crossmesh.core.report import Report
 from crossmesh.core.settings import CanarySettings
 from crossmesh.errors import CrossmeshError
-from crossmesh.ports import Clock, Clusters, Front, State
+from crossmesh.ports import Clock, Front, State
 from crossmesh.steps import facts, report_run, shifts
-from crossmesh.steps.calls import Step, call, to, together
+from crossmesh.steps.calls import Step, call
 from crossmesh.steps.context import Context
 from crossmesh.steps.judge_canary import bodies, memory_key
 from crossmesh.steps.probe_front import url_of
@@ -50,8 +49,8 @@ def examine(context: Context, parts: frozenset[Part], parameters: Mapping[str, s
         lag = yield from _lag()
         found += advice.rollouts(context.topology, known.workloads, registry, lag)
     if "setup" in parts:
-        controllers = yield from _controllers(context)
-        found += advice.setup(context.settings, parameters, controllers, registry)
+        views = known.seen.views if known.seen else ()
+        found += advice.setup(context.settings, context.topology, parameters, views, registry)
     unique = {(one.part, one.subject, one.what): one for one in found}
     return Examined(findings=tuple(unique.values()), verdicts=tuple(verdicts), unread=tuple(f"{u.what}: {u.why}" for u in known.unread))
 
@@ -83,9 +82,3 @@ def _lag() -> Step[float]:
     data = yield from call(State.read, report_run.LAST)
     last = codec.decode(data, Report) if data else None
     return max(1.0, last.seconds) if last is not None and last.kind == "applied" and last.adds + last.removals else LAG
-
-
-def _controllers(context: Context) -> Step[dict[str, Workloads]]:
-    asked = [to(Clusters.workloads, cluster, (advice.CONTROLLER_NAMESPACE,)) for cluster in context.settings.clusters]
-    answers = yield from together(asked)
-    return {c.name: a for c, a in zip(context.settings.clusters, answers, strict=True) if not isinstance(a, CrossmeshError)}
