@@ -206,6 +206,7 @@ def test_a_gate_stays_closed_where_discovery_does_not_show_the_instance_and_is_t
     world.run(where)
     assert world.clusters.gates == []
     assert world.look_again[-1] > 0
+    assert world.look(where).decision == "apply", "a closed gate alone is reason enough"
     world.registry.discover = real  # type: ignore[method-assign]
     world.run(where)
     assert world.clusters.gates == [("a", "u1")]
