@@ -20,7 +20,6 @@ from crossmesh.steps.context import Context
 from tests.bench.convergence import convergence
 from tests.bench.event_path import event_path
 from tests.bench.mesh_size import many
-from tests.bench.quiet_cost import quiet_cost
 from tests.bench.rolling import many_pods, schedule_alone
 from tests.bench.watched import watched_world
 from tests.builders import NAMESPACE, context, node
@@ -131,11 +130,10 @@ def imports() -> None:
 
 
 def in_world() -> None:
-    """What takes a world of its own: about 12 minutes."""
+    """What takes a world with its watchers: about 10 minutes. What a quiet month costs has a world of its own: python -m tests.bench.costs."""
     with watched_world() as world:
         event_path(world, row)
         many_pods(world, row)
-        quiet_cost(world, row)
         schedule_alone(world, row)
 
 
