@@ -12,7 +12,8 @@ import pytest
 from crossmesh_watcher import api as api_module
 from crossmesh_watcher import watch as watch_module
 from crossmesh_watcher.access import in_cluster
-from crossmesh_watcher.api import Api
+from crossmesh_watcher.api import Api, Expired
+from crossmesh_watcher.pods import Meta, Pod
 from crossmesh_watcher.watch import NamespaceWatch
 
 from tests.one_cluster import TOKEN, Cluster
@@ -156,3 +157,27 @@ def test_nothing_ends_it_and_no_log_line_holds_the_token(cluster: Cluster, caplo
     assert any("status 401" in cause for cause in causes)
     assert TOKEN not in caplog.text + "".join(causes)
     assert TOKEN not in repr(in_cluster(cluster.folder, {"KUBERNETES_SERVICE_HOST": "h"}))
+
+
+class Expiring(Api):
+    """Streams that end in a 410 after an event."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def snapshot(self, namespace: str) -> tuple[str, list[Pod]]:
+        self.asked.append("list")
+        return "5", []
+
+    def watch(self, namespace: str, version: str, seconds: int) -> Iterator[tuple[str, Pod]]:
+        self.asked.append(version)
+        yield "ADDED", Pod(metadata=Meta(uid="u", resource_version="7"))
+        raise Expired("too old")
+
+
+def test_a_version_that_expires_in_mid_stream_costs_a_list() -> None:
+    api = Expiring()
+    watch = NamespaceWatch("demo", api, lambda: None, threading.Event())
+    for _ in range(2):
+        watch._once()
+    assert api.asked == ["list", "5", "list", "5"]
