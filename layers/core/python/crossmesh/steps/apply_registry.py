@@ -114,13 +114,13 @@ class _Work:
     def begin(self, stage: int) -> Step[None]:
         """Fetch what earlier runs learned, earlier parts made and earlier stages proved."""
         self.started = yield from call(Clock.now)
-        data = yield from call(State.read, PACES)
+        created = to(RunStore.get, store.key(self.run.id, "created"))  # by earlier parts of this run
+        data, made = yield from store.all_of([to(State.read, PACES), created])
         if data:
             learned = codec.decode(data, _Paces)
             self.paces = _Paces(register=_again(learned.register), deregister=_again(learned.deregister), health=_again(learned.health))
         self.first = self.paces
-        for key, service in (yield from self._created()).items():
-            self.ids[key] = service
+        self.ids |= codec.decode(made, dict[str, str]) if made else {}
         if any(isinstance(action, Deregister) and action.after for action in self.plan.actions):
             earlier = yield from done(self.run, self.plan, [before for before in self.plan.stages if before < stage])
             self.proved = {f"{action.service}.{action.namespace}/{action.id}" for action in earlier.added}
@@ -130,11 +130,6 @@ class _Work:
         yield from store.save(store.key(self.run.id, f"outcomes/{stage}-{part:04}"), tuple(self.outcomes))
         if _rates(self.paces) != _rates(self.first):
             yield from call(State.write, PACES, codec.encode(self.paces))
-
-    def _created(self) -> Step[dict[str, str]]:
-        """Services made by earlier parts of this run."""
-        data = yield from call(RunStore.get, store.key(self.run.id, "created"))
-        return codec.decode(data, dict[str, str]) if data else {}
 
     def through(self, todo: Sequence[tuple[int, RegistryAction]]) -> Step[None]:
         """Services first, one by one; then instances, adds and removals side by side, until all is settled or the time is up."""

@@ -84,9 +84,9 @@ def run(request: Request, context: Context) -> Step[Response]:
 
 def see(context: Context) -> Step[Seen]:
     """Observe everything and plan: what `plan` on the command line shows, too."""
-    memory, operator, sick = yield from store.standing()
+    memory, operator, sick, (last,) = yield from store.standing(to(RunStore.get, REGISTRY))
     context, refused = yield from manifests.look(context, memory.identities)
-    registry = yield from _registry(context, memory)
+    registry = yield from _registry(context, memory, last)
     views: list[View] = []
     answers = yield from _clusters(context, registry, memory, operator)
     views.extend(answers)
@@ -165,10 +165,9 @@ def _clusters(context: Context, registry: RegistryView, memory: Memory, operator
     return views
 
 
-def _registry(context: Context, memory: Memory) -> Step[RegistryView]:
-    """The registry as last listed where no revision moved since, else listed anew; and once more when what moved has settled."""
+def _registry(context: Context, memory: Memory, data: bytes | None) -> Step[RegistryView]:
+    """The registry as last listed (`data`) where no revision moved since, else listed anew; and once more when what moved has settled."""
     now = yield from call(Clock.now)
-    data = yield from call(RunStore.get, REGISTRY)
     names = observe.service_names(context, memory)
     last = codec.decode(data, RegistryView) if data is not None else RegistryView(begun=0.0)
     if set(names) == {(s.namespace, s.service) for s in last.services} and now - last.begun < FULL_EVERY and all(s.id for s in last.services):
@@ -206,12 +205,13 @@ def _enter(holder: str, now: float) -> Step[Lease | None]:
 
 def _leave(mine: Lease, *, again_allowed: bool) -> Step[Lease | None]:
     """Give the look back; still held (and to be used again) where somebody asked meanwhile and this look asked for no run, which looks by itself."""
+    found: Lease | None = mine  # mostly nobody asked: one write then does it, and fails where that is not so
     for _ in range(5):
-        found = yield from call(State.read_lease, LEASE)
         if found is None or found.holder != mine.holder or found.epoch != mine.epoch:
             return None
         renewed = msgspec.structs.replace(found, again=False) if found.again and again_allowed else None
         written = yield from call(State.write_lease, LEASE, renewed, found)
         if written:
             return renewed
+        found = yield from call(State.read_lease, LEASE)
     return None

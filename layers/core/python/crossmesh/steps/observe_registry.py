@@ -25,7 +25,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(request: Request, context: Context) -> Step[Response]:
     """Observe, and keep the memory that was read beside it, so that the run can be replayed."""
-    memory, operator, sick = yield from store.standing()
+    memory, operator, sick, _ = yield from store.standing()
     seen = yield from observe.registry(context, memory)
     where = store.key(request.run.id, "registry")
     kept = {store.key(request.run.id, name): value for name, value in ((store.MEMORY, memory), (store.OPERATOR, operator), (store.SICK, sick))}

@@ -54,9 +54,9 @@ def run(request: Request, context: Context) -> Step[Response]:
     wanted: dict[str, type] = {store.key(request.run.id, name): kind for name, kind in named.items()}
     if request.run.look:
         wanted[request.run.look] = RegistryPlan
-    registry, memory, operator, *looked = yield from store.load_all(wanted)
-    for plan in looked:
-        memory = msgspec.structs.replace(memory, terminating={**memory.terminating, **plan.memory.terminating})
+    registry, memory, operator, *looks = yield from store.load_all(wanted)
+    for looked in looks:
+        memory = msgspec.structs.replace(memory, terminating={**memory.terminating, **looked.memory.terminating})
     views = yield from _views(request)
     plan = decide(context, views, registry, memory, operator, (yield from store.sick_of(request.run.id)))
     where = store.key(request.run.id, "plan")

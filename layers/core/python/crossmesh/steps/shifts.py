@@ -7,8 +7,8 @@ from crossmesh.core import shift
 from crossmesh.core.canary import Memory
 from crossmesh.core.settings import CanarySettings
 from crossmesh.ports import Clock, State
-from crossmesh.steps import lease
-from crossmesh.steps.calls import Step, call
+from crossmesh.steps import lease, store
+from crossmesh.steps.calls import Step, call, to
 from crossmesh.steps.context import Context, Run
 
 SHIFTS = "shifts"  # written by the command line
@@ -37,8 +37,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
 
 def recorded() -> Step[tuple[shift.Shifts, shift.Progresses]]:
     """What was asked for, and how far it came."""
-    asked = yield from call(State.read, SHIFTS)
-    came = yield from call(State.read, SHIFTING)
+    asked, came = yield from store.all_of([to(State.read, SHIFTS), to(State.read, SHIFTING)])
     return (codec.decode(asked, shift.Shifts) if asked else ()), (codec.decode(came, shift.Progresses) if came else {})
 
 

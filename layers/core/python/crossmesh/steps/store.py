@@ -80,13 +80,15 @@ def find(where: str, kind: type[T]) -> Step[T | None]:
     return codec.decode(data, kind) if data else None
 
 
-def standing() -> Step[tuple[Memory, Operator, dict[str, Sick]]]:
-    """Memory, what people asked for, and what canaries say of single instances by id, read side by side."""
-    remembered, asked, sick = yield from all_of([to(State.read, key) for key in (MEMORY, OPERATOR, SICK)])
+def standing(*others: Call) -> Step[tuple[Memory, Operator, dict[str, Sick], list[Any]]]:
+    """Memory, what people asked for, what canaries say of single instances by id, and the answers of other calls: read side by side."""
+    reads = [to(State.read, key) for key in (MEMORY, OPERATOR, SICK)]
+    remembered, asked, sick, *more = yield from all_of([*reads, *others])
     return (
         codec.decode(remembered, Memory) if remembered else Memory(),
         codec.decode(asked, Operator) if asked else Operator(),
         codec.decode(sick, dict[str, Sick]) if sick else {},
+        more,
     )
 
 
