@@ -61,7 +61,7 @@ def run(request: Request, context: Context) -> Step[Response]:
     shifting = yield from shifts.due(context)
     context = shifting.context
     view = yield from mesh.observe(context)
-    memory, operator, _ = yield from store.standing()
+    memory, operator, _, _ = yield from store.standing()
     plan = mesh.decide(context, view, adopt=adopting(context.settings, memory, operator))
     yield from store.save(store.key(request.run.id, f"mesh/{request.part}/view"), view)
     yield from store.save(where, plan)
