@@ -27,6 +27,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
+def _requests(text: str) -> int:
+    """How many requests a person may ask of the front at once."""
+    if not text.isdigit() or not 1 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 1000")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     from crossmesh.cli import canaries, doctor, operate, plan, redrive, render, runs, shift, status, trace, validate
 
@@ -108,7 +115,7 @@ def _parser() -> argparse.ArgumentParser:
     kinds = verb.add_subparsers(metavar="run|history", required=True)
     kind = kinds.add_parser("run", parents=[common, deployed], help="start the deployed canary and tell its verdict")
     kind.add_argument("name", metavar="NAME")
-    kind.add_argument("--requests", type=int, default=0, metavar="N", help="default: as crossmesh.yaml says")
+    kind.add_argument("--requests", type=_requests, default=0, metavar="N", help="1 to 1000; default: as crossmesh.yaml says")
     kind.set_defaults(run=canaries.run)
     kind = kinds.add_parser("history", parents=[common, deployed], help="success, latency and mix of the last runs, and the last verdict")
     kind.add_argument("name", nargs="?", default="", metavar="NAME", help="default: every canary of crossmesh.yaml")

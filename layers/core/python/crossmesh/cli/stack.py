@@ -8,7 +8,7 @@ from typing import Any
 
 from crossmesh import __version__, configuration
 from crossmesh.adapters import aws
-from crossmesh.errors import NotFound, RefusedError
+from crossmesh.errors import ConfigError, NotFound, RefusedError
 from crossmesh.manifests.config import LoadedConfig
 from crossmesh.runtime import Ports
 from crossmesh.steps.context import Context
@@ -79,9 +79,9 @@ def context(arguments: argparse.Namespace, config: LoadedConfig, found: dict[str
 
 
 def canaries(arguments: argparse.Namespace) -> tuple[str, ...]:
-    """Names of the canaries in the local crossmesh.yaml; none where there is no such file."""
+    """Names of the canaries in the local crossmesh.yaml; none where there is no such file, or a wrong one (`crossmesh validate` tells)."""
     try:
         config = configuration.load(configuration.find_folder((arguments.config,)))
-    except FileNotFoundError:
+    except (FileNotFoundError, ConfigError):
         return ()
     return tuple(canary.name for canary in config.settings.canaries) if config.settings else ()
