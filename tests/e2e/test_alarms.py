@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.contract.test_seen import ALARMS, alarm_name
 from tests.e2e.conftest import Deployed
 from tests.e2e.test_operating import crossmesh
 from world.application import Application
@@ -46,11 +47,17 @@ def watched(fresh: Deployed) -> Deployed:
 
 @pytest.fixture
 def here(watched: Deployed) -> Iterator[Deployed]:
-    """Every alarm is OK before and after each test."""
+    """Healed afterwards; whatever else a cause has set off (time passed without canaries, too) clears by itself."""
     yield watched
     watched.heal()
-    unwell = {name: state for name, state in watched.app.alarms().items() if state != "OK"}
-    assert not unwell, f"cured, and yet {unwell}"
+    for _ in range(8):
+        unwell = {name: state for name, state in watched.app.alarms().items() if state != "OK"}
+        if not unwell:
+            return
+        watched.app.look(90)
+        watched.app.canary(requests=10)
+        watched.app.pass_time(300)
+    raise AssertionError(f"cured, and yet {unwell}")
 
 
 def first_quarter(here: Deployed) -> None:
@@ -105,7 +112,7 @@ def test_a_fresh_install_mails_no_alarm(watched: Deployed) -> None:
 
 def test_every_alarm_of_the_template_is_deployed_and_has_a_test_here(watched: Deployed) -> None:
     text = Path(__file__).read_text()
-    assert len(watched.app.alarms()) == 11
+    assert set(watched.app.alarms()) == {alarm_name(resource) for resource in ALARMS}
     assert [name for name in watched.app.alarms() if f'"{name}"' not in text] == []
 
 
