@@ -12,7 +12,7 @@ from crossmesh.cli.main import _parser
 from crossmesh.core.canary import Memory, Verdict
 from crossmesh.core.mix import Round
 from crossmesh.core.report import Report
-from crossmesh.telemetry import NAMESPACE, canary_values, deployment_values
+from crossmesh.telemetry import NAMESPACE, canary_values, deployment_values, judged_fields
 
 from tests.contract.test_template import MACHINES, RESOURCES
 from world.deploy import ROOT
@@ -174,6 +174,18 @@ def test_failures_in_a_row_have_values_only_from_a_failure_to_the_recovery() -> 
     assert canary_values(VERDICT, Memory(failures=2, last_good=1.0))["CanarySecondsSinceSuccess"] == 8.0
 
 
-def test_a_good_run_after_a_good_one_measures_its_latency_and_nothing_else() -> None:
+def test_a_good_run_after_a_good_one_costs_no_metric_and_is_logged() -> None:
     good = msgspec.structs.replace(VERDICT, kind="good")
-    assert canary_values(good, Memory(rounds=(Round(at=1.0), Round(at=2.0)))) == {"CanaryP95Milliseconds": 2.0}
+    assert canary_values(good, Memory(rounds=(Round(at=1.0), Round(at=2.0)))) == {}
+    assert judged_fields(good) == {"canary": "c", "kind": "good", "requests": 4, "p95_ms": 2.0, "mix_error_percent": 25.0}
+
+
+def test_what_the_dashboard_asks_of_logs_is_logged() -> None:
+    logged = {*judged_fields(VERDICT), "message", "level", "correlation_id", "exception", "@timestamp"}
+    queries = [w["properties"]["query"] for w in dashboard()["widgets"] if w["type"] == "log"]
+    assert len(queries) == 3
+    for query in queries:
+        asked = re.findall(r"(?:filter|or) (\S+) =|max\((\w+)\)|fields ([^|]+)", query)
+        names = {name.strip() for groups in asked for part in groups for name in part.split(",") if name.strip()}
+        assert names
+        assert names <= logged, query

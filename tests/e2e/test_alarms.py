@@ -121,7 +121,7 @@ def test_the_dashboard_is_deployed_whole_and_names_what_is_deployed(watched: Dep
     alarms = {arn.rpartition(":")[2] for widget in json.loads(body)["widgets"] for arn in widget["properties"].get("alarms", ())}
     assert alarms == {f"crossmesh-{name}" for name in watched.app.alarms()}
     measured = {metric["name"] for metric in watched.app.ask("metrics")["metrics"]}
-    assert {"CanaryP95Milliseconds", "Registered", "ConvergenceLagSeconds", "ExecutionTime", "ExecutionsSucceeded"} <= measured
+    assert {"CanaryConsecutiveFailures", "Registered", "ConvergenceLagSeconds", "ExecutionTime", "ExecutionsSucceeded"} <= measured
     assert body.count("${") == body.count("${PROP('Dim.canary')}"), "references are resolved, labels of searches kept"
 
 

@@ -28,7 +28,8 @@ class EmbeddedMetrics:
         self._send(deployment_values(report))
 
     def verdict(self, verdict: Verdict, memory: Memory) -> None:
-        """One canary's run."""
+        """One canary's run: always a log event, which the dashboard draws from; metrics while they say something."""
+        event("canary.judged", **judged_fields(verdict))
         self._send(canary_values(verdict, memory), {"canary": verdict.canary})
 
     def _send(self, values: Mapping[str, float], dimensions: Mapping[str, str] | None = None) -> None:
@@ -65,18 +66,26 @@ def deployment_values(report: Report) -> dict[str, float]:
     return values
 
 
+def judged_fields(verdict: Verdict) -> dict[str, str | float]:
+    """What is logged of every canary's run."""
+    error = mix_error(verdict.counts, verdict.expected)
+    return {"canary": verdict.canary, "kind": verdict.kind, "requests": verdict.requests, "p95_ms": verdict.p95_ms, "mix_error_percent": error}
+
+
 def canary_values(verdict: Verdict, memory: Memory) -> dict[str, float]:
-    """Metrics of a canary's run: the latency always, the rest from the first failure to the recovery. That all is well is counted for nothing, by AWS
-    (executions that succeeded), and the history has every run's mix."""
-    values: dict[str, float] = {"CanaryP95Milliseconds": verdict.p95_ms} if verdict.requests else {}
+    """Metrics of a canary's run, from the first failure to the recovery. That all is well AWS counts for nothing (executions that succeeded)."""
     good = verdict.kind == "good"
     recovered = len(memory.rounds) > 1 and not memory.rounds[-2].good
-    if not good or recovered:
-        values["CanarySuccess"] = 1 if good else 0
-        values["CanaryConsecutiveFailures"] = memory.failures
-        values["CanarySecondsSinceSuccess"] = round(verdict.at - memory.last_good, 1) if memory.last_good else 0.0
-        if verdict.expected:
-            values["CanaryMixErrorPercent"] = mix_error(verdict.counts, verdict.expected)
+    if good and not recovered:
+        return {}
+    values: dict[str, float] = {
+        "CanarySuccess": 1 if good else 0,
+        "CanaryConsecutiveFailures": memory.failures,
+        "CanarySecondsSinceSuccess": round(verdict.at - memory.last_good, 1) if memory.last_good else 0.0,
+    }
+    if verdict.requests:
+        values["CanaryP95Milliseconds"] = verdict.p95_ms
+        values["CanaryMixErrorPercent"] = mix_error(verdict.counts, verdict.expected)
     return values
 
 
