@@ -4,13 +4,24 @@ Durations are measured; processor time is measured apart, because a function on 
 measured `RUNS` times on a quiet world, warm, and the median counts.
 """
 
+import dataclasses
+import gzip
 import json
 import statistics
+import time
 from typing import Any
 
+import msgspec
+from crossmesh import codec
+from crossmesh.adapters.kubernetes_pods import PodList, pod_of
+from crossmesh.core import registry_plan
+from crossmesh.core.actions import Memory
+from crossmesh.core.views import RegistryView, Seen, ServiceView
 from samtranslator.yaml_helper import yaml_parse
 
+from tests.bench.__main__ import filled, pod
 from tests.bench.prices import ALARM, METRIC, Use, a_month, billed_ms
+from tests.builders import NAMESPACE, context, node
 from world.application import Application
 from world.aws.clients import client
 from world.clusters.client import Cluster, wait_for
@@ -77,7 +88,7 @@ class Measured:
                 express_ms=local + max(0.0, slower),
                 payload_bytes=16_384,
                 writes=requests.get("write units", 0) / runs,
-                reads=requests.get("GetItem", 0) * 2 / runs,  # consistent, of up to 8 KB
+                reads=requests.get("GetItem", 0) / runs,  # consistent reads of up to 4 KB: documents are kept compressed
                 puts=requests.get("S3.PUT", 0) / runs,
                 gets=requests.get("S3.GET", 0) / runs,
                 log_bytes=(self._log_bytes() - self.logged) / runs,
@@ -110,10 +121,55 @@ def measure() -> dict[str, tuple[Use, list[str]]]:
         return found
 
 
+def pods_ms(count: int) -> float:
+    """Milliseconds of processor that a quiet look spends on `count` pods: pages of the Kubernetes API decoded (5 KB a pod, as `kubectl get -o json` shows for a
+    pod with a sidecar), the last listing of the registry decoded, the plan made."""
+    nodes = [node("n0")]
+    where = context(*nodes, clusters=("c00",))
+    pods = tuple(pod(0, index) for index in range(0, count * 100, 100))
+    view = Seen(cluster="c00", identity="u", begun=1.0, versions={"demo": 1}, pods=pods)
+    empty = (ServiceView(namespace=NAMESPACE, service="color", namespace_id="ns", namespace_type="DNS_PRIVATE", id="srv", arn="arn"),)
+
+    def plan(services: tuple[ServiceView, ...]) -> registry_plan.RegistryPlan:
+        registry = RegistryView(begun=1.0, services=services)
+        return registry_plan.plan(
+            registry_plan.Inputs(
+                settings=where.settings, topology=where.topology, views=(view,), registry=registry, memory=Memory(), deployment=where.deployment
+            )
+        )
+
+    full = filled(empty, plan(empty), where)
+    item = {
+        "metadata": {"name": "p", "namespace": "demo", "uid": "u", "labels": {"version": "n0"}, "annotations": {"filler": "x" * 4500}},
+        "spec": {"nodeName": "n"},
+        "status": {"phase": "Running", "podIP": "10.0.0.1", "conditions": [{"type": "ContainersReady", "status": "True"}]},
+    }
+    page = gzip.compress(json.dumps({"kind": "PodList", "metadata": {"resourceVersion": "1"}, "items": [item] * count}).encode())
+    kept = codec.encode(RegistryView(begun=1.0, services=full))
+    began = time.process_time()
+    for one in msgspec.json.decode(gzip.decompress(page), type=PodList).items or ():
+        pod_of(one)
+    plan(codec.decode(kept, RegistryView).services)
+    return (time.process_time() - began) * 1000
+
+
+def by_pods(look: Use) -> None:
+    """A quiet look's month by the number of pods: what is measured with three pods, and the processor time that the others add."""
+    print("\n| pods | billed a look | Lambda | in all, quiet |\n| --- | --- | --- | --- |")
+    ((ms, memory),) = look.functions.values()
+    for count in (10, 100, 1_000, 5_000):
+        more = min(pods_ms(count) for _ in range(3))
+        took = billed_ms(ms + more, more, memory)
+        use = dataclasses.replace(look, functions={"LookFunction": (took, memory)}, express_ms=look.express_ms + took - ms)
+        month = a_month(use)
+        print(f"| {count:,} | {took} ms | {month['Lambda']:.2f} | {sum(month.values()):.2f} |")
+
+
 def main() -> None:
     """Tables in Markdown."""
     alarms = sum(1 for r in TEMPLATE["Resources"].values() if r["Type"] == "AWS::CloudWatch::Alarm")
-    for name, (use, told) in measure().items():
+    measured = measure()
+    for name, (use, told) in measured.items():
         month = a_month(use)
         print(f"\n{name}, once a minute\n\n| | $ a month |\n| --- | --- |")
         for service, dollars in month.items():
@@ -121,6 +177,7 @@ def main() -> None:
         print(f"| **in all** | **{sum(month.values()):.2f}** |\n")
         print("\n".join(f"- {line}" for line in told))
         print(f"- {use}")
+    by_pods(measured["look"][0])
     print(f"\nmetrics at {METRIC} each, {alarms} alarms at {ALARM} each = {alarms * ALARM:.2f}")
 
 
