@@ -37,7 +37,7 @@ class Deployed:
         for colour in ("blue", "red"):
             self.colours.scale("appmesh-demo", f"colorapp-{colour}", 1)
         self.colours.wait_ready("appmesh-demo", "app=colorapp", 2)
-        wait_for(lambda: self.app.look(90).kind == "quiet", 90, "a quiet look")
+        wait_for(lambda: self.app.look(120).kind == "quiet", 180, "a quiet look")  # the first run starts every function
         assert self.app.pods() == self.colour_pods()
 
 

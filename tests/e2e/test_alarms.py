@@ -5,6 +5,7 @@ In a world of its own, for a fresh install is part of it. Only the alarms' clock
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from tests.contract.test_seen import ALARMS, alarm_name
 from tests.e2e.conftest import Deployed
-from tests.e2e.test_operating import crossmesh
+from tests.e2e.test_operating import contest, crossmesh
 from world.application import Application
 from world.aws.clients import client
 from world.clusters.client import Cluster, wait_for
@@ -150,26 +151,23 @@ def test_stale_instances(here: Deployed) -> None:
 
 
 def test_convergence_lag(here: Deployed) -> None:
-    """Pods become ready while their cluster cannot be reached, and are registered only when it is back."""
+    """Pods become ready while somebody has paused the application, and are registered only when it is resumed."""
 
     def late() -> None:
-        here.colours.tell("dark", {"on": True})
+        assert crossmesh(here, "pause")[0] == 0
         pods = len(here.colour_pods())
         here.colours.scale("appmesh-demo", "colorapp-red", pods)
         here.colours.wait_ready("appmesh-demo", "app=colorapp", pods + 1)
         wait_for(lambda: waited(here) > float(LAG) + 1, 20, "a pod that has waited long")
-        here.colours.tell("dark", {"on": False})
+        assert crossmesh(here, "resume")[0] == 0
         here.app.look(90)
 
     fires(here, "convergence-lag", late, 300, 3)
-    here.heal()
     clears(here, "convergence-lag", here.app.look, 300, 4)
 
 
 def waited(here: Deployed) -> float:
     """Seconds since the youngest colour became ready."""
-    from datetime import UTC, datetime
-
     pods = here.colours.ready_pods("appmesh-demo", "app=colorapp")
     times = [c["lastTransitionTime"] for pod in pods for c in pod["status"]["conditions"] if c["type"] == "ContainersReady"]
     return (datetime.now(UTC) - max(datetime.fromisoformat(stamp) for stamp in times)).total_seconds()
@@ -177,21 +175,11 @@ def waited(here: Deployed) -> float:
 
 def test_withheld(here: Deployed) -> None:
     """Somebody removes the same instance again and again: the service is stopped until a person says to go on."""
-    before, registry = set(here.app.instances()), here.app.registry
-    here.colours.scale("appmesh-demo", "colorapp-blue", 2)
-    here.colours.wait_ready("appmesh-demo", "app=colorapp", 3)
-    here.app.look(90)
-    service = next(s["Id"] for s in registry.list_services()["Services"] if s["Name"] == "colorapp")
-    (victim,) = set(here.app.instances()) - before
-    for _ in range(2):
-        wait_for(lambda: victim in here.app.instances(), 30, "the instance to be there")
-        here.app.idle_all()
-        registry.deregister_instance(ServiceId=service, InstanceId=victim)
-        wait_for(lambda: victim not in here.app.instances(), 20, "the instance to be lost")
-        here.app.look(90)
+    victim = contest(here)
     fires(here, "withheld", here.app.look, 300, 8)
     assert crossmesh(here, "resume", SERVICE)[0] == 0
     clears(here, "withheld", here.app.look, 300, 3)
+    assert victim in here.app.instances()
 
 
 def test_failures(here: Deployed) -> None:
@@ -217,6 +205,8 @@ def test_mesh_unavailable(here: Deployed) -> None:
 
 def test_no_looks(here: Deployed) -> None:
     here.app.schedule("Look", on=False)
+    here.app.look(90)
+    here.app.pass_time(60)
     fires(here, "no-looks", lambda: None, 60, 10, state="INSUFFICIENT_DATA")
     here.app.schedule("Look", on=True)
     clears(here, "no-looks", here.app.look, 60, 8)
@@ -224,6 +214,8 @@ def test_no_looks(here: Deployed) -> None:
 
 def test_canary_silent(here: Deployed) -> None:
     here.app.schedule("Canary", on=False)
+    here.app.canary(requests=10)
+    here.app.pass_time(60)
     fires(here, "canary-silent", here.app.look, 60, 10, state="INSUFFICIENT_DATA")
     here.app.schedule("Canary", on=True)
     clears(here, "canary-silent", lambda: here.app.canary(requests=10), 60, 8)

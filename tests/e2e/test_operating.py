@@ -115,7 +115,8 @@ def test_the_last_run_is_explained_and_replays_byte_for_byte(here: Deployed) -> 
     assert crossmesh(here, "replay", run.id) == (0, {"run": run.id, "same": True})
 
 
-def test_a_service_that_another_hand_keeps_emptying_is_stopped_and_resumed(here: Deployed) -> None:
+def contest(here: Deployed) -> str:
+    """Somebody removes a fresh instance twice: the service is stopped; the instance."""
     here.colours.scale("appmesh-demo", "colorapp-blue", 2)
     here.colours.wait_ready("appmesh-demo", "app=colorapp", 3)
     here.app.hint()
@@ -130,6 +131,11 @@ def test_a_service_that_another_hand_keeps_emptying_is_stopped_and_resumed(here:
         here.app.idle_all()
         time.sleep(1.5)
     assert victim not in here.app.instances()
+    return victim
+
+
+def test_a_service_that_another_hand_keeps_emptying_is_stopped_and_resumed(here: Deployed) -> None:
+    victim = contest(here)
     code, found = crossmesh(here, "status")
     assert code == 3
     assert any("contested" in problem for problem in found["problems"])

@@ -8,7 +8,7 @@ from crossmesh.core.canary import Sample
 from crossmesh.core.report import Report
 from crossmesh.errors import RefusedError
 from crossmesh.runtime import shortened
-from crossmesh.steps import store
+from crossmesh.steps import look, store
 from crossmesh.steps.drive import drive
 from crossmesh.telemetry import deployment_values
 
@@ -89,3 +89,25 @@ def test_what_a_state_carries_is_not_logged() -> None:
     assert len(logged["probed"][0]["samples"]) < 400
     assert "5000 characters" in logged["probed"][0]["samples"]
     assert (logged["probed"][0]["url"], logged["count"]) == ("http://front/", 3)
+
+
+def test_a_look_that_fails_while_somebody_asks_again_gives_its_lease_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else every retry and hint would find it held, and a broken look would count as a good one for a minute."""
+    world = MemoryWorld()
+    world.clusters.put("a", pod("u1"))
+    world.run(context())
+    world.look(context())
+
+    def refuse(*_: object) -> int:
+        found = world.state.read_lease(look.LEASE)
+        assert found is not None
+        world.state.ask_again(look.LEASE, found)
+        raise RefusedError("AccessDeniedException", "no")
+
+    monkeypatch.setattr(MemoryRegistry, "revision", refuse)
+    monkeypatch.setattr(MemoryRegistry, "find_services", refuse)
+    for _ in range(2):
+        with pytest.raises(RefusedError):
+            world.look(context())
+    monkeypatch.undo()
+    assert world.look(context()).decision == "quiet"

@@ -108,11 +108,13 @@ def state_of(alarm: Mapping[str, Any], values: Sequence[float | None]) -> tuple[
     counted = len(bad) + (lacking if treat == "breaching" else 0)
     short = treat == "missing" and lacking and len(bad) == len(chosen)
     state = "ALARM" if counted >= enough or short else "OK"
-    shown = ", ".join(f"{value:g}" for value in (bad if state == "ALARM" else chosen)) or "none"
+    shown = ", ".join(f"{value:g}" for value in chosen) or "none"
     missing = f"; {lacking} missing, treated as {treat}" if lacking else ""
-    crossed = f"{counted if state == 'ALARM' else len(chosen)} of the last {needed} datapoints [{shown}{missing}]"
-    verb = "breached" if state == "ALARM" else "did not breach enough of"
-    return state, f"Threshold Crossed: {crossed} {verb} the threshold ({alarm['ComparisonOperator']} {float(alarm['Threshold']):g})."
+    beyond = f"{alarm['ComparisonOperator']} {float(alarm['Threshold']):g}"
+    return (
+        state,
+        f"Threshold Crossed: {counted} of the last {needed} datapoints [{shown}{missing}] were {beyond}, {enough} are needed for ALARM.",
+    )
 
 
 def embedded(message: str, at: float) -> Iterator[Datum]:

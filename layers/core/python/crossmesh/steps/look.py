@@ -74,7 +74,7 @@ def run(request: Request, context: Context) -> Step[Response]:
         try:
             response = yield from _look(request, context)
         except CrossmeshError:
-            yield from call(State.write_lease, LEASE, None, mine)
+            yield from _leave(mine, again_allowed=False)  # also where somebody asked again meanwhile: the retry or the next tick is that look
             raise
         mine = yield from _leave(mine, again_allowed=response.decision == "quiet")
         if mine is None:
