@@ -4,14 +4,16 @@ import argparse
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
 from world.application import Application
 from world.aws.clients import environment
+from world.clusters.real.binaries import MISSING, find
 from world.deploy import deploy, install_watchers
 from world.state import World
-from world.supervisor import Supervisor, end, running_world
+from world.supervisor import PARTS, REAL_CLUSTERS_ONLY, Supervisor, end, running_world
 
 ROOT = Path(".world")
 
@@ -23,10 +25,16 @@ def main() -> int:
     parser.add_argument("--name", default="default")
     parser.add_argument("--root", type=Path, default=ROOT)
     parser.add_argument("--bare", action="store_true", help="up: do not deploy the application")
+    parser.add_argument(
+        "--real", action="store_true", help="up: AWS and clusters of Kubernetes itself (`make kube`), without data plane and application"
+    )
     arguments = parser.parse_args()
     folder = arguments.root / arguments.name
     if arguments.verb == "up":
-        return up(arguments.name, arguments.root, bare=arguments.bare)
+        if arguments.real and find() is None:
+            print(MISSING, file=sys.stderr)
+            return 1
+        return up(arguments.name, arguments.root, bare=arguments.bare or arguments.real, parts=REAL_CLUSTERS_ONLY if arguments.real else PARTS)
     if arguments.verb == "down":
         print(f"ended {folder}" if end(folder) else f"nothing runs in {folder}")
         return 0
@@ -43,13 +51,13 @@ def main() -> int:
     return 0
 
 
-def up(name: str, root: Path, *, bare: bool) -> int:
+def up(name: str, root: Path, *, bare: bool, parts: Mapping[str, list[str]] = PARTS) -> int:
     """Start, deploy, say how to use it, and keep it up until told to end."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     signal.signal(signal.SIGINT, signal.default_int_handler)  # shells start background jobs with it ignored
     began = time.monotonic()
     try:
-        with running_world(name, root) as world:
+        with running_world(name, root, parts=parts) as world:
             print(f"world up after {time.monotonic() - began:.1f} s", flush=True)
             if not bare:
                 deploy(world.document)

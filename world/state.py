@@ -3,6 +3,7 @@
 import json
 import secrets
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,10 @@ class World:
         return self.dir / f"{cluster}.kubeconfig"
 
 
-def create(folder: Path, name: str, index: int) -> World:
-    """Choose ports, a pod network and an administrator's key, and write them down."""
+def create(folder: Path, name: str, index: int, clusters: Mapping[str, Any] | None = None) -> World:
+    """Choose ports, a pod network and an administrator's key, and write them down; `clusters` has more settings for single ones."""
     folder.mkdir(parents=True, exist_ok=True)
-    ports = iter(_free_ports(len(PARTS) + 2 * len(CLUSTERS)))
+    ports = iter(free_ports(len(PARTS) + 2 * len(CLUSTERS)))
     document = {
         "name": name,
         "index": index,
@@ -48,6 +49,7 @@ def create(folder: Path, name: str, index: int) -> World:
         "ports": {part: next(ports) for part in PARTS},
         "clusters": {
             cluster: {"port": next(ports), "control": next(ports), "nodes": nodes, "security_group": f"{cluster}-nodes"}
+            | (clusters or {}).get(cluster, {})
             for cluster, nodes in CLUSTERS.items()
         },
         "pod_network": f"127.{2 + index}.0.0/16",
@@ -71,7 +73,8 @@ def claim_network() -> tuple[int, socket.socket]:
     raise RuntimeError("200 worlds run already")
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports of 127.0.0.1 that nobody listens on at present."""
     sockets = []
     for _ in range(count):
         one = socket.socket()

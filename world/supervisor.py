@@ -13,8 +13,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from world.state import World, claim_network, create
 
@@ -25,7 +26,11 @@ PARTS = {
     "clusters": ["-m", "world.clusters"],
     "dataplane": ["-m", "world.dataplane"],
 }
-START_S, STOP_S = 30.0, 4.0
+CLUSTERS_ONLY = {name: PARTS[name] for name in ("ministack", "aws", "clusters")}
+REAL_CLUSTERS_ONLY = CLUSTERS_ONLY | {
+    "clusters": ["-m", "world.clusters.real"]
+}  # see world/clusters/real: Kubernetes itself, if `make kube` built it
+START_S, STOP_S = 60.0, 4.0
 
 
 class PartFailed(RuntimeError):
@@ -35,8 +40,8 @@ class PartFailed(RuntimeError):
 class Supervisor:
     """The processes of one world."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, world: World, commands: Mapping[str, list[str]] = PARTS) -> None:
+        self.world, self.commands = world, commands
         self.parts: dict[str, subprocess.Popen[str]] = {}
         self.reaper: subprocess.Popen[str] | None = None
 
@@ -44,7 +49,7 @@ class Supervisor:
         """Start all parts side by side, wait until each says `ready`, then fill the world."""
         logs = self.world.dir / "logs"
         logs.mkdir(exist_ok=True)
-        for name, command in PARTS.items():
+        for name, command in self.commands.items():
             with (logs / f"{name}.log").open("w") as log:
                 self.parts[name] = subprocess.Popen(
                     [sys.executable, *command, str(self.world.dir)],
@@ -123,15 +128,17 @@ def fill(world: World) -> None:
 
 
 @contextlib.contextmanager
-def running_world(name: str, root: Path, *, filled: bool = True) -> Iterator[World]:
-    """A world for as long as the block lasts; its folder is made anew."""
+def running_world(
+    name: str, root: Path, *, filled: bool = True, parts: Mapping[str, list[str]] = PARTS, clusters: Mapping[str, Any] | None = None
+) -> Iterator[World]:
+    """A world for as long as the block lasts; its folder is made anew. `clusters`: settings to add to a cluster's, such as {"eksc2": {"watch_cache": False}}."""
     folder = root / name
     end(folder)
     shutil.rmtree(folder, ignore_errors=True)
     root.mkdir(parents=True, exist_ok=True)
     index, claim = claim_network()
-    world = create(folder, name, index)
-    supervisor = Supervisor(world)
+    world = create(folder, name, index, clusters or {})
+    supervisor = Supervisor(world, parts)
     try:
         supervisor.start()
         if filled:

@@ -20,6 +20,7 @@ from crossmesh.steps.context import Context
 from tests.bench.convergence import convergence
 from tests.bench.event_path import event_path
 from tests.bench.mesh_size import many
+from tests.bench.real import real_pods
 from tests.bench.rolling import many_pods, schedule_alone
 from tests.bench.watched import watched_world
 from tests.builders import NAMESPACE, context, node
@@ -142,6 +143,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "mesh": mesh,
     "imports": imports,
     "convergence": lambda: convergence(row),
+    "real": lambda: real_pods(row),
     "world": in_world,
 }
 

@@ -60,7 +60,7 @@ def one(count: int, rate: float, burst: float, learned: bytes | None) -> tuple[f
             Pod(namespace="demo", name=f"p{index}", uid=f"u{index:05}", ip="10.0.0.1", labels=labels, phase="Running", containers_ready=True),
         )
     began = world.clock.time
-    _ticking(world.clock, world)
+    ticking(world.clock, world)
     world.run(where)
     taken = world.clock.time - began
     registered = sum(len(instances) for instances in world.registry.instances.values())
@@ -68,7 +68,7 @@ def one(count: int, rate: float, burst: float, learned: bytes | None) -> tuple[f
     return taken, world.refused, _learned(world.state)
 
 
-def _ticking(clock: MemoryClock, world: ThrottledWorld) -> None:
+def ticking(clock: MemoryClock, world: ThrottledWorld) -> None:
     """Every window of calls takes time: the driver makes them side by side, so a window costs one call's time."""
     discover = world.registry.discover
 

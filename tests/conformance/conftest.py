@@ -1,10 +1,15 @@
 """Fixtures of the conformance suites: every test runs against each way to the service."""
 
+import zlib
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from tests.conformance.aws_drivers import ModelDriver, ServerProcess, StandInControl, WireDriver
+from tests.conformance.kubernetes_tiers import Api, Tier, running_tier
+from world.clusters.real.binaries import MISSING, find, required
+from world.supervisor import ROOT
 
 PLAIN = {
     "operation_lag_s": 0.0,
@@ -46,3 +51,44 @@ def aws(request: pytest.FixtureRequest) -> Iterator[ModelDriver | WireDriver]:
     driver = WireDriver(process.world)
     driver.settings(**PLAIN)
     yield driver
+
+
+@pytest.fixture(scope="session")
+def embedded() -> Iterator[Tier]:
+    """The embedded tier."""
+    with running_tier("embedded", ROOT / ".world" / "conformance") as tier:
+        yield tier
+
+
+@pytest.fixture(scope="session")
+def real() -> Iterator[Tier]:
+    """The real tier; without its binaries a skip that pytest lists, or a failure where CROSSMESH_REAL asks for it."""
+    if find() is None:
+        (pytest.fail if required() else pytest.skip)(MISSING)
+    with running_tier("real", ROOT / ".world" / "conformance") as tier:
+        yield tier
+
+
+TOLD: dict[str, dict[str, list[Any]]] = {}
+
+
+@pytest.fixture(params=["embedded", "real"])
+def tier(request: pytest.FixtureRequest) -> Tier:
+    """Each tier in turn."""
+    found: Tier = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def api(request: pytest.FixtureRequest, tier: Tier) -> Iterator[Api]:
+    """A cluster with a namespace of the test's own. When a test has passed on both tiers, what both told is compared, answer by answer."""
+    name = request.node.name.replace(tier.name, "", 1)
+    slug = request.node.originalname.removeprefix("test_").replace("_", "-")[:50]
+    found = Api(tier, getattr(request.function, "cluster", "eksc1"), f"{slug}-{zlib.crc32(name.encode()):08x}")
+    found.ask("POST", "/api/v1/namespaces", {"metadata": {"name": found.namespace}}, record=False)
+    yield found
+    found.ask("DELETE", f"/api/v1/namespaces/{found.namespace}", record=False)
+    told = TOLD.setdefault(name, {})
+    told[tier.name] = found.told
+    if len(told) == 2:
+        assert told["embedded"] == told["real"], "the tiers do not answer alike"

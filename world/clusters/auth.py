@@ -83,7 +83,11 @@ class Authenticator:
         )
         if not sound:
             raise ApiError(401, "Unauthorized", "Unauthorized")
-        arn = self._caller(url)
+        caller = caller_identity(self._sts, url.netloc, url.query, self._cluster)
+        if caller is None:
+            raise ApiError(401, "Unauthorized", "Unauthorized")
+        found = re.fullmatch(r"(arn:aws:)sts(::\d+:)assumed-role/([^/]+)/.*", caller["Arn"])
+        arn = f"{found[1]}iam{found[2]}role/{found[3]}" if found else caller["Arn"]
         try:
             with urllib.request.urlopen(self._entries, timeout=2) as answer:
                 entries = json.load(answer)
@@ -93,17 +97,17 @@ class Authenticator:
             raise ApiError(401, "Unauthorized", "Unauthorized")
         return arn, frozenset({*entries[arn], "system:authenticated"})
 
-    def _caller(self, url: urllib.parse.SplitResult) -> str:
-        """The role or user whose key signed the URL for this cluster's name; STS checks the signature, which covers the header."""
-        request = urllib.request.Request(f"{self._sts}/?{url.query}", headers={"Host": url.netloc, "x-k8s-aws-id": self._cluster})
-        try:
-            with urllib.request.urlopen(request, timeout=3) as answer:
-                tree = ElementTree.fromstring(answer.read())
-        except (OSError, ElementTree.ParseError):
-            raise ApiError(401, "Unauthorized", "Unauthorized") from None
-        arn = next((e.text or "" for e in tree.iter() if e.tag.endswith("Arn")), "")
-        found = re.fullmatch(r"(arn:aws:)sts(::\d+:)assumed-role/([^/]+)/.*", arn)
-        return f"{found[1]}iam{found[2]}role/{found[3]}" if found else arn
+
+def caller_identity(sts: str, host: str, query: str, cluster: str) -> dict[str, str] | None:
+    """Whose key signed a GetCallerIdentity for this cluster's name (a signed header): Arn, UserId and Account as STS tells them; None if it refuses."""
+    request = urllib.request.Request(f"{sts}/?{query}", headers={"Host": host, "x-k8s-aws-id": cluster})
+    try:
+        with urllib.request.urlopen(request, timeout=3) as answer:
+            tree = ElementTree.fromstring(answer.read())
+    except (OSError, ElementTree.ParseError):
+        return None
+    found = {name: e.text or "" for e in tree.iter() if (name := e.tag.rpartition("}")[2]) in ("Arn", "UserId", "Account")}
+    return found if len(found) == 3 else None
 
 
 def account_user(namespace: str, name: str) -> str:

@@ -25,17 +25,21 @@ class Cluster:
         folder, about = Path(document["dir"]), document["clusters"][name]
         self.control = f"http://127.0.0.1:{about['control']}"
         self.server = f"https://127.0.0.1:{about['port']}"
-        self._token = json.loads((folder / f"{name}.kubeconfig").read_text())["users"][0]["user"]["token"]
-        self._tls = ssl.create_default_context(cafile=str(folder / f"{name}.ca.pem"))
+        self.token = json.loads((folder / f"{name}.kubeconfig").read_text())["users"][0]["user"]["token"]
+        self.tls = ssl.create_default_context(cafile=str(folder / f"{name}.ca.pem"))
 
     def call(self, verb: str, path: str, body: Any = None, kind: str = "application/json") -> Any:
         """One request; raises urllib's HTTPError."""
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": kind}
+        return json.loads(self.text(path, verb, body, kind))
+
+    def text(self, path: str, verb: str = "GET", body: Any = None, kind: str = "application/json") -> str:
+        """The same, the answer as it comes."""
+        headers = {"Authorization": f"Bearer {self.token}", "Content-Type": kind}
         request = urllib.request.Request(
             self.server + path, data=None if body is None else json.dumps(body).encode(), method=verb, headers=headers
         )
-        with urllib.request.urlopen(request, timeout=15, context=self._tls) as answer:
-            return json.load(answer)
+        with urllib.request.urlopen(request, timeout=15, context=self.tls) as answer:
+            return answer.read().decode()
 
     def path(self, kind: str, namespace: str = "", name: str = "") -> str:
         """Where objects of a kind lie."""

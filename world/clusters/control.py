@@ -44,7 +44,7 @@ class Control:
         elif path == "/_world/dark":
             self.faults.dark = bool(body.get("on", True))
         elif path == "/_world/compact":
-            self.store.compact()
+            self.store.compact(body.get("version"))
         elif path == "/_world/identity":
             self._new_identity(body.get("uid"))
         elif found := re.fullmatch(r"/_world/pods/([^/]+)/([^/]+)/(kill|sick|behave|container)", path):

@@ -15,7 +15,24 @@ from world.clusters.objects import ApiError, Object, matches
 from world.clusters.store import Store, timestamp
 
 REGION = "us-east-1"
+OURS = "default-scheduler"
 START_S, READY_S = 0.1, 0.2  # seconds a pod takes to start and to become ready, unless its annotations say otherwise
+
+
+def nodes_of(cluster: str, count: int) -> list[Object]:
+    """A cluster's nodes, one zone after the other, with room for any number of pods."""
+    room = {"cpu": "1k", "memory": "1Ti", "pods": "10k"}
+    found = []
+    for index in range(count):
+        name = f"{cluster}-node-{index + 1}"
+        labels = {
+            "topology.kubernetes.io/region": REGION,
+            "topology.kubernetes.io/zone": f"{REGION}{'abc'[index % 3]}",
+            "kubernetes.io/hostname": name,
+        }
+        status = {"capacity": room, "allocatable": room, "conditions": [{"type": "Ready", "status": "True"}]}
+        found.append({"kind": "Node", "metadata": {"name": name, "labels": labels}, "status": status})
+    return found
 
 
 class Runtime(Protocol):
@@ -37,17 +54,10 @@ class Controllers:
         self.count = 0
         self.begun: set[str] = set()
         self.ending: set[str] = set()
+        self.sick: set[str] = set()  # by label
         self.ended = threading.Event()
-        for index in range(nodes):
-            zone = f"{REGION}{'abc'[index % 3]}"
-            labels = {
-                "topology.kubernetes.io/region": REGION,
-                "topology.kubernetes.io/zone": zone,
-                "kubernetes.io/hostname": f"{cluster}-node-{index + 1}",
-            }
-            ready = {"conditions": [{"type": "Ready", "status": "True"}]}
-            key = ("", "nodes", "", f"{cluster}-node-{index + 1}")
-            store.create(key, {"metadata": {"name": key[3], "labels": labels}, "status": ready})
+        for node in nodes_of(cluster, nodes):
+            store.create(("", "nodes", "", node["metadata"]["name"]), node)
 
     def run(self) -> None:
         """Until told to end."""
@@ -64,6 +74,7 @@ class Controllers:
                 self.deployments()
                 self.kubelet()
                 self.services()
+                self.conditions()
             except Exception:
                 traceback.print_exc()
 
@@ -150,8 +161,6 @@ class Controllers:
             if less and len(live) <= size:
                 room -= max(0, less - unready)
                 self._resize(rs, size - less)
-            elif size == 0 and not by_owner.get(rs["metadata"]["uid"]):
-                self._remove(("apps", "replicasets", meta["namespace"], rs["metadata"]["name"]))
         ready = sum(
             1 for rs in sets for pod in by_owner.get(rs["metadata"]["uid"], ()) if _ready(pod) and "deletionTimestamp" not in pod["metadata"]
         )
@@ -196,7 +205,10 @@ class Controllers:
         for pod in pods:
             meta, uid = pod["metadata"], pod["metadata"]["uid"]
             there.add(uid)
-            if not pod["spec"].get("nodeName"):
+            placed, scheduler = pod["spec"].get("nodeName"), pod["spec"].get("schedulerName", OURS)
+            if placed not in nodes if placed else scheduler != OURS:
+                continue  # another scheduler's, or of a node without a kubelet
+            if not placed:
                 node = min(nodes, key=lambda name: (load[name], name))
                 load[node] += 1
                 self._patch(pod, lambda old, node=node: {**old, "spec": {**old["spec"], "nodeName": node}})
@@ -328,19 +340,27 @@ class Controllers:
     # --- services ------------------------------------------------------------------------------------------------------------------------
 
     def services(self) -> None:
-        """Load balancer names, and gates of pods whose conditions somebody set."""
+        """Load balancer names."""
         for service in self.store.all("", "services"):
             if service["spec"].get("type") == "LoadBalancer" and not (service.get("status") or {}).get("loadBalancer"):
                 meta = service["metadata"]
                 name = hashlib.md5(f"{self.cluster}/{meta['namespace']}/{meta['name']}".encode()).hexdigest()
                 status = {"loadBalancer": {"ingress": [{"hostname": f"a{name[:31]}-1707174071.{REGION}.elb.amazonaws.com"}]}}
                 self._status(("", "services", meta["namespace"], meta["name"]), status)
+
+    def conditions(self) -> None:
+        """Readiness as the label world/sick and the conditions behind readiness gates have it."""
         for pod in self.store.all("", "pods"):
-            if pod["spec"].get("readinessGates") and pod["status"].get("podIP"):
-                states = {c["type"]: c["status"] for c in pod["status"].get("conditions", ())}
+            uid, states = pod["metadata"]["uid"], {c["type"]: c["status"] for c in pod["status"].get("conditions", ())}
+            contained = states.get("ContainersReady") == "True"
+            sick = (pod["metadata"].get("labels") or {}).get("world/sick") == "true"
+            if (sick and contained) or (not sick and uid in self.sick):
+                (self.sick.add if sick else self.sick.discard)(uid)
+                self.ready(_key(pod), uid, on=not sick)
+            elif pod["spec"].get("readinessGates") and pod["status"].get("podIP"):
                 gates = all(states.get(g["conditionType"]) == "True" for g in pod["spec"]["readinessGates"])
-                if (states.get("Ready") == "True") != (gates and states.get("ContainersReady") == "True"):
-                    self.ready(_key(pod), pod["metadata"]["uid"], on=states.get("ContainersReady") == "True")
+                if (states.get("Ready") == "True") != (gates and contained):
+                    self.ready(_key(pod), uid, on=contained)
 
     # --- writes --------------------------------------------------------------------------------------------------------------------------
 

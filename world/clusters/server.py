@@ -119,7 +119,7 @@ class Handler(BaseHTTPRequestHandler):
         group = (found["group"] or "") if found else ""
         if not found or found["res"] not in KINDS.get(group, {}):
             if found and found["res"] in ("selfsubjectaccessreviews", "selfsubjectreviews"):
-                return self._send(201, {**body, "status": {"allowed": True, "userInfo": {"username": who[0], "groups": sorted(who[1])}}})
+                return self._send(201, self._reviewed(found["res"], body, who))
             raise ApiError(404, "NotFound", "the server could not find the requested resource")
         if group in CUSTOM and ("apiextensions.k8s.io", "customresourcedefinitions", "", f"{found['res']}.{group}") not in self.store.objects:
             raise ApiError(404, "NotFound", "the server could not find the requested resource")
@@ -146,8 +146,17 @@ class Handler(BaseHTTPRequestHandler):
         if verb == "delete":
             options = body if isinstance(body, dict) else {}
             grace = query.get("gracePeriodSeconds", options.get("gracePeriodSeconds"))
-            return self._send(200, self.store.delete(key, None if grace is None else int(grace)))
+            wanted = (options.get("preconditions") or {}).get("uid", "")
+            return self._send(200, self.store.delete(key, None if grace is None else int(grace), uid=wanted))
         return self._send(200, self._changed(key, sub, body))
+
+    def _reviewed(self, resource: str, body: Any, who: Who) -> Object:
+        """Who am I, and may I?"""
+        if resource == "selfsubjectreviews":
+            return {**body, "status": {"userInfo": {"username": who[0], "groups": sorted(who[1])}}}
+        asked = (body.get("spec") or {}).get("resourceAttributes") or {}
+        names = ("verb", "group", "resource", "namespace", "name", "subresource")
+        return {**body, "status": {"allowed": allowed(self.store, who, *(asked.get(name, "") for name in names))}}
 
     def _changed(self, key: tuple[str, str, str, str], sub: str, body: Any) -> Object:
         kind = self.headers.get("Content-Type", "")
@@ -156,6 +165,8 @@ class Handler(BaseHTTPRequestHandler):
             return _scale(self.store.update(key, lambda old: {**old, "spec": {**old["spec"], "replicas": replicas}}))
         if self.command == "PUT":
             return self.store.update(key, lambda _: body, status=sub == "status")
+        if not re.search(r"\b(json-patch|merge-patch|strategic-merge-patch|apply-patch)\+", kind):
+            raise ApiError(415, "UnsupportedMediaType", f"the body of the request was in an unknown format: {kind}")
         if "json-patch" in kind:
             return self.store.update(key, lambda old: json_patched(old, body), status=sub == "status")
         if "apply" in kind and key not in self.store.objects:
@@ -163,11 +174,13 @@ class Handler(BaseHTTPRequestHandler):
         return self.store.update(key, lambda old: merged(old, body, strategic="strategic" in kind or "apply" in kind), status=sub == "status")
 
     def _list(self, key: tuple[str, str, str, str], query: dict[str, str], match: Any) -> None:
-        sign = f"{query.get('labelSelector', '')}&{query.get('fieldSelector', '')}"
+        sign = "&".join(query[name] for name in ("labelSelector", "fieldSelector") if query.get(name))
         rows, meta = self.store.page(key[:2], key[2], match, sign, int(query.get("limit") or 0), query.get("continue", ""))
         rows, meta = self.faults.lie(key[1], rows, meta)
         head = json.dumps({"kind": KINDS[key[0]][key[1]] + "List", "apiVersion": api_version(key[0]), "metadata": meta})
-        self._send(200, head[:-1].encode() + b',"items":[' + b",".join(rows) + b"]}")
+        said = len(json.dumps({"kind": KINDS[key[0]][key[1]], "apiVersion": api_version(key[0])}, separators=(",", ":")))
+        items = [b"{" + row[said:] for row in rows]  # items of a list do not repeat kind and apiVersion
+        self._send(200, head[:-1].encode() + b',"items":[' + b",".join(items) + b"]}")
 
     def _watch(self, key: tuple[str, str, str, str], query: dict[str, str], match: Any) -> None:
         until = time.monotonic() + float(query.get("timeoutSeconds") or 1800)

@@ -13,8 +13,10 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from world.clusters.defaults import defaulted
 from world.clusters.objects import KINDS, ApiError, Key, Object, api_version
 
+_KEPT = ("uid", "creationTimestamp", "name", "namespace", "resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.:]{0,251}[a-z0-9])?")
 
 
@@ -69,6 +71,7 @@ class Store:
                 if not (item.get("spec") or {}).get("containers"):
                     raise ApiError(422, "Invalid", "spec.containers: Required value")
                 item["status"] = {"phase": "Pending", "qosClass": "BestEffort"}
+            defaulted(resource, item)
             if resource == "namespaces":
                 item["status"] = {"phase": "Active"}
                 meta.setdefault("labels", {})["kubernetes.io/metadata.name"] = meta["name"]
@@ -90,7 +93,7 @@ class Store:
             if uid and uid != old["metadata"]["uid"]:
                 message = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['metadata']['uid']}"
                 raise ApiError(409, "Conflict", f'Operation cannot be fulfilled on {key[1]} "{key[3]}": {message}')
-            for name in ("uid", "creationTimestamp", "name", "namespace", "resourceVersion", "deletionTimestamp", "generation"):
+            for name in _KEPT:
                 if name in old["metadata"]:
                     new["metadata"][name] = old["metadata"][name]
             if status:
@@ -101,14 +104,17 @@ class Store:
                 return old
             if new.get("spec") != old.get("spec"):
                 new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
-            gone = new["metadata"].get("deletionTimestamp") and not new["metadata"].get("finalizers") and key[1] != "pods"
+            ended = key[1] != "pods" or new["metadata"].get("deletionGracePeriodSeconds") == 0
+            gone = new["metadata"].get("deletionTimestamp") and not new["metadata"].get("finalizers") and ended
             return self._put("DELETED" if gone else "MODIFIED", key, new)
 
-    def delete(self, key: Key, grace: int | None = None) -> Object:
-        """Delete. A pod on a node stays Terminating until its kubelet ends it, unless `grace` is 0; finalizers hold others."""
+    def delete(self, key: Key, grace: int | None = None, uid: str = "") -> Object:
+        """Delete. A pod on a node stays Terminating until its kubelet ends it, unless `grace` is 0; finalizers hold anything. `uid`: only that one."""
         with self.changed:
             item = copy.deepcopy(self.get(key))
             meta = item["metadata"]
+            if uid and uid != meta["uid"]:
+                raise ApiError(409, "Conflict", f"Precondition failed: UID in precondition: {uid}, UID in object meta: {meta['uid']}")
             if key[1] == "pods" and (item.get("spec") or {}).get("nodeName") and grace != 0:
                 if "deletionTimestamp" in meta:
                     return item
@@ -117,6 +123,7 @@ class Store:
                 return self._put("MODIFIED", key, item)
             if meta.get("finalizers"):
                 meta.setdefault("deletionTimestamp", timestamp())
+                meta["deletionGracePeriodSeconds"] = 0
                 return self._put("MODIFIED", key, item)
             found = self._put("DELETED", key, item)
             if key[1] == "namespaces":
@@ -145,7 +152,10 @@ class Store:
     def page(
         self, resource: tuple[str, str], namespace: str, match: Callable[[Object], bool], sign: str, limit: int, token: str
     ) -> tuple[list[bytes], Object]:
-        """One page of a list and its metadata; pages of one chain come from one snapshot. 410 where it has expired."""
+        """One page of a list and its metadata; pages of one chain come from one snapshot. 410 where it has expired.
+
+        `sign` is the selection's text, "" for none; what is left of a selection is not counted, as in Kubernetes.
+        """
         with self.changed:
             start = 0
             if token:
@@ -175,7 +185,8 @@ class Store:
             meta: dict[str, Any] = {"resourceVersion": str(version)}
             if start + len(rows_here) < len(rows):
                 meta["continue"] = base64.urlsafe_b64encode(json.dumps([version, start + len(rows_here), signed]).encode()).decode()
-                meta["remainingItemCount"] = len(rows) - start - len(rows_here)
+                if not sign:
+                    meta["remainingItemCount"] = len(rows) - start - len(rows_here)
             return rows_here, meta
 
     def since(self, resource: tuple[str, str], version: int) -> list[tuple[int, str, Key, Object | None, Object, bytes]]:
