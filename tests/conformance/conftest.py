@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.aws_drivers import ModelDriver, ServerProcess, StandInControl, WireDriver
-from tests.conformance.kubernetes_tiers import Api, Tier, running_tier
+from tests.conformance.kubernetes_tiers import Api, Tier, differences, running_tier
 from world.clusters.real.binaries import MISSING, find, required
 from world.supervisor import ROOT
 
@@ -84,11 +84,13 @@ def api(request: pytest.FixtureRequest, tier: Tier) -> Iterator[Api]:
     """A cluster with a namespace of the test's own. When a test has passed on both tiers, what both told is compared, answer by answer."""
     name = request.node.name.replace(tier.name, "", 1)
     slug = request.node.originalname.removeprefix("test_").replace("_", "-")[:50]
-    found = Api(tier, getattr(request.function, "cluster", "eksc1"), f"{slug}-{zlib.crc32(name.encode()):08x}")
-    found.ask("POST", "/api/v1/namespaces", {"metadata": {"name": found.namespace}}, record=False)
-    yield found
-    found.ask("DELETE", f"/api/v1/namespaces/{found.namespace}", record=False)
+    here = Api(tier, getattr(request.function, "cluster", "eksc1"), f"{slug}-{zlib.crc32(name.encode()):08x}")
+    here.ask("POST", "/api/v1/namespaces", {"metadata": {"name": here.namespace}}, record=False)
+    yield here
+    here.ask("DELETE", f"/api/v1/namespaces/{here.namespace}", record=False)
     told = TOLD.setdefault(name, {})
-    told[tier.name] = found.told
+    told[tier.name] = here.told
     if len(told) == 2:
-        assert told["embedded"] == told["real"], "the tiers do not answer alike"
+        found = differences(told["embedded"], told["real"])
+        if found:
+            pytest.fail("the tiers do not answer alike:\n" + "\n".join(found[:40]), pytrace=False)

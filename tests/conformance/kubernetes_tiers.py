@@ -34,6 +34,7 @@ _VOLATILE = {
 }
 _VOLATILE |= {"continue", "podIP", "hostIP", "ip", "clusterIP", "clusterIPs", "nodePort", "nodeName", "hostname", "pod-template-hash"}
 _LEFT_OUT = {"managedFields", "selfLink"}
+_PLACED = {"topology.kubernetes.io/region", "topology.kubernetes.io/zone"}  # which Kubernetes puts on pods, from 1.35 on
 
 
 @dataclass(frozen=True)
@@ -120,15 +121,27 @@ def plain(value: Any, key: str = "") -> Any:
     if isinstance(value, dict):
         if value.get("kind") == "Status" and value.get("status") == "Failure":
             return {"kind": "Status", "reason": value.get("reason"), "code": value.get("code")}
-        kept = {name: plain(item, name) for name, item in value.items() if name not in _LEFT_OUT}
+        kept = {name: plain(item, name) for name, item in value.items() if name not in _LEFT_OUT and not (key == "labels" and name in _PLACED)}
         return {name: item for name, item in kept.items() if item not in (None, {}, [], "")}
     if isinstance(value, list):
         return [plain(item, key) for item in value]
     if key in _VOLATILE:
-        return "…"
+        return value and "…"
     if isinstance(value, str):
         return re.sub(r"-[a-z0-9]{8,10}(-[a-z0-9]{5})?$|(?<=made-)[a-z0-9]{5}$", "…", value) if key in ("name", "generateName") else value
     return value
+
+
+def differences(embedded: Any, real: Any, path: str = "") -> list[str]:
+    """Where two plain answers part."""
+    if isinstance(embedded, dict) and isinstance(real, dict):
+        names = [*embedded, *(name for name in real if name not in embedded)]
+        return [line for name in names for line in differences(embedded.get(name), real.get(name), f"{path}.{name}")]
+    if isinstance(embedded, list | tuple) and isinstance(real, list | tuple) and len(embedded) == len(real):
+        return [
+            line for index, (one, other) in enumerate(zip(embedded, real, strict=True)) for line in differences(one, other, f"{path}[{index}]")
+        ]
+    return [] if embedded == real else [f"{path}: embedded {embedded!r}, real {real!r}"]
 
 
 class Tier:
@@ -153,7 +166,8 @@ class Tier:
             with urllib.request.urlopen(request, timeout=30, context=of.tls) as answer:
                 return Answer(answer.status, [json.loads(line) for line in answer] if lines else json.load(answer))
         except urllib.error.HTTPError as refusal:
-            return Answer(refusal.code, json.loads(refusal.read() or b"null"))
+            body = refusal.read().decode()
+            return Answer(refusal.code, json.loads(body) if body.startswith("{") else body)
 
     def compact(self, cluster: str, version: str) -> None:
         """Forget history up to a version: what etcd does every five minutes."""
@@ -198,4 +212,4 @@ def running_tier(name: str, root: Path) -> Iterator[Tier]:
         yield Tier(name, world)
 
 
-__all__ = ["Answer", "Api", "Tier", "plain", "running_tier", "wait_for"]
+__all__ = ["Answer", "Api", "Tier", "differences", "plain", "running_tier", "wait_for"]

@@ -14,6 +14,7 @@ from tests.conformance.kubernetes_tiers import Api, Object, wait_for
 
 DIFFERENT = """
 - `managedFields`: the embedded tier does not track who set what; server-side apply there is a merge.
+- Kubernetes puts its node's zone and region on a pod as labels, from 1.35 on (PodTopologyLabels); the embedded tier is as EKS 1.33.
 - A namespace goes at once in the embedded tier; Kubernetes ends its content first and shows it Terminating meanwhile.
 - Tokens of service accounts, admission plugins, validation beyond names and containers, PATCH by apply, OpenAPI: Kubernetes only.
 - Kinds beyond those crossmesh, its watcher and the demo use: Kubernetes only.
@@ -171,6 +172,12 @@ def test_delete_with_precondition(api: Api) -> None:
     assert api.get(f"{api.pods}/one").status == 404
 
 
+def test_patch_of_another_uid(api: Api) -> None:
+    made = api.create(pod("one"))
+    assert api.patch(f"{api.pods}/one", {"metadata": {"uid": "another", "labels": {"a": "b"}}}).status == 409
+    assert api.patch(f"{api.pods}/one", {"metadata": {"uid": made.body["metadata"]["uid"], "labels": {"a": "b"}}}).status == 200
+
+
 def test_finalizer_holds(api: Api) -> None:
     held = pod("held")
     held["metadata"]["finalizers"] = ["world.example/hold"]
@@ -304,7 +311,13 @@ def test_watch_from_a_list(api: Api) -> None:
     changes = later(change)
     events = api.watch(api.pods, resourceVersion=version, timeoutSeconds=3)
     changes.join()
-    assert [(kind, item["metadata"]["name"]) for kind, item in events] == [("ADDED", "new"), ("MODIFIED", "new"), ("DELETED", "new")]
+    assert [(kind, item["metadata"]["name"]) for kind, item in events] == [
+        ("ADDED", "new"),
+        ("MODIFIED", "new"),
+        ("MODIFIED", "new"),
+        ("DELETED", "new"),
+    ]
+    assert [item["metadata"].get("deletionGracePeriodSeconds") for _, item in events] == [None, None, 0, 0], "marked, then gone"
     versions = [int(item["metadata"]["resourceVersion"]) for _, item in events]
     assert versions == sorted(set(versions))
     assert versions[0] > int(version)
@@ -377,6 +390,7 @@ def test_eks_tokens(api: Api) -> None:
         return api.ask("GET", path, token=tier.token(keys, where)).status
 
     wait_for(lambda: api.ask("GET", path, token=tier.token(reader, "eksc1"), record=False).status == 200, 10, "the access entry's effect")
+    wait_for(lambda: api.ask("GET", path, token=tier.token(nobody, "eksc1"), record=False).status == 403, 10, "the other entry's effect")
     assert status(reader) == 200
     assert status(reader, "eksc2") == 401, "a token made for another cluster's name"
     assert status(stranger) == 401, "no access entry"

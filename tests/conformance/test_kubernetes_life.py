@@ -72,7 +72,7 @@ def test_pods_of_a_deployment(api: Api) -> None:
     for pod in pods:
         owner = pod["metadata"]["ownerReferences"][0]
         assert (owner["kind"], owner["uid"], owner["controller"]) == ("ReplicaSet", sets[0]["metadata"]["uid"], True)
-        assert pod["metadata"]["labels"] == {"app": "web", "pod-template-hash": digest}
+        assert {"app": "web", "pod-template-hash": digest}.items() <= pod["metadata"]["labels"].items()
         assert pod["metadata"]["name"].startswith(f"web-{digest}-")
         assert pod["spec"]["nodeName"].startswith(f"{api.cluster}-node-")
         assert pod["status"]["podIP"] == pod["status"]["podIPs"][0]["ip"]

@@ -211,7 +211,7 @@ class Controllers:
             if not placed:
                 node = min(nodes, key=lambda name: (load[name], name))
                 load[node] += 1
-                self._patch(pod, lambda old, node=node: {**old, "spec": {**old["spec"], "nodeName": node}})
+                self._bind(pod, node)
             elif "deletionTimestamp" in meta and uid not in self.ending:
                 self.ending.add(uid)
                 self._end(pod)
@@ -248,6 +248,7 @@ class Controllers:
             for c in found["spec"]["containers"]
         ]
         running["status"] = {
+            **found["status"],
             "phase": "Running",
             "startTime": now,
             "hostIP": "127.0.0.1",
@@ -364,9 +365,12 @@ class Controllers:
 
     # --- writes --------------------------------------------------------------------------------------------------------------------------
 
-    def _patch(self, pod: Object, make: Callable[[Object], Object]) -> None:
+    def _bind(self, pod: Object, node: str) -> None:
+        def make(old: Object) -> Object:
+            return {**old, "metadata": {**old["metadata"], "resourceVersion": ""}, "spec": {**old["spec"], "nodeName": node}}
+
         try:
-            self.store.update(_key(pod), lambda old: make({**old, "metadata": {**old["metadata"], "resourceVersion": ""}}))
+            self.store.update(_key(pod), make, binding=True)
         except ApiError:
             return
 

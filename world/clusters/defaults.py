@@ -13,6 +13,7 @@ def defaulted(resource: str, item: Object) -> None:
         return
     if resource == "pods":
         _pod(spec)
+        spec.setdefault("enableServiceLinks", True)
         spec.setdefault("priority", 0)
         spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
         spec.setdefault("tolerations", [_tolerates("not-ready"), _tolerates("unreachable")])

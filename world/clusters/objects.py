@@ -141,14 +141,14 @@ def merged(old: Any, new: Any, *, strategic: bool, key: str = "") -> Any:
         return found
     if strategic and isinstance(old, list) and isinstance(new, list) and key in _MERGE_KEY:
         by = _MERGE_KEY[key]
-        items = list(old)
+        items, fresh = list(old), []
         for item in new:
             place = next((i for i, other in enumerate(items) if other.get(by) == item.get(by)), None)
             if place is None:
-                items.append(item)
+                fresh.append(item)
             else:
                 items[place] = merged(items[place], item, strategic=True)
-        return items
+        return fresh + items  # new ones come first
     if isinstance(new, dict):
         return {name: merged(None, value, strategic=strategic, key=name) for name, value in new.items() if value is not None}
     return new

@@ -30,6 +30,8 @@ from world.clusters.store import Store
 _PATH = re.compile(
     r"^/(?:api/v1|apis/(?P<group>[^/]+)/(?P<version>[^/]+))(?:/namespaces/(?P<ns>[^/]+)(?=/[a-z]))?/(?P<res>[a-z]+)(?:/(?P<name>[^/]+))?(?:/(?P<sub>[a-z]+))?$"
 )
+_GROUPS = {*KINDS, "authorization.k8s.io", "authentication.k8s.io"}
+_OBJECT_TOLD = {"pods", "services", "serviceaccounts", "namespaces"}  # whose deletion is answered by the object, all others' by a Status
 _VERBS = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
 _INFO = {
     "major": "1",
@@ -100,6 +102,8 @@ class Handler(BaseHTTPRequestHandler):
         try:
             if self.faults.strike(self, url.path):
                 return None
+            if (found := re.match("/apis/([^/]+)", url.path)) and found[1] not in _GROUPS:
+                return self._send(404, b"404 page not found\n")
             if url.path in ("/readyz", "/healthz", "/livez"):
                 return self._send(200, b"ok")
             who = self.auth.who((self.headers.get("Authorization") or "").removeprefix("Bearer "))
@@ -147,7 +151,8 @@ class Handler(BaseHTTPRequestHandler):
             options = body if isinstance(body, dict) else {}
             grace = query.get("gracePeriodSeconds", options.get("gracePeriodSeconds"))
             wanted = (options.get("preconditions") or {}).get("uid", "")
-            return self._send(200, self.store.delete(key, None if grace is None else int(grace), uid=wanted))
+            gone = self.store.delete(key, None if grace is None else int(grace), uid=wanted)
+            return self._send(200, gone if resource in _OBJECT_TOLD or key in self.store.objects else _success(key, gone))
         return self._send(200, self._changed(key, sub, body))
 
     def _reviewed(self, resource: str, body: Any, who: Who) -> Object:
@@ -179,7 +184,9 @@ class Handler(BaseHTTPRequestHandler):
         rows, meta = self.faults.lie(key[1], rows, meta)
         head = json.dumps({"kind": KINDS[key[0]][key[1]] + "List", "apiVersion": api_version(key[0]), "metadata": meta})
         said = len(json.dumps({"kind": KINDS[key[0]][key[1]], "apiVersion": api_version(key[0])}, separators=(",", ":")))
-        items = [b"{" + row[said:] for row in rows]  # items of a list do not repeat kind and apiVersion
+        items = (
+            rows if key[0] == "appmesh.k8s.aws" else [b"{" + row[said:] for row in rows]
+        )  # only custom resources repeat their kind in a list
         self._send(200, head[:-1].encode() + b',"items":[' + b",".join(items) + b"]}")
 
     def _watch(self, key: tuple[str, str, str, str], query: dict[str, str], match: Any) -> None:
@@ -220,8 +227,8 @@ class Handler(BaseHTTPRequestHandler):
                 was, now = bool(old) and match(old), kind != "DELETED" and match(item)
                 if now:
                     say("MODIFIED" if was else "ADDED", raw)
-                elif was:
-                    say("DELETED", raw)
+                elif was and old:  # what leaves a selection is told of as it last was in it
+                    say("DELETED", raw if kind == "DELETED" else json.dumps(_versioned(old, at), separators=(",", ":")).encode())
             if bookmarks and time.monotonic() - marked > 10:
                 marked = time.monotonic()
                 say("BOOKMARK", self._bookmark(key, max(version, latest)))
@@ -237,6 +244,10 @@ class Handler(BaseHTTPRequestHandler):
         return json.dumps({"kind": KINDS[key[0]][key[1]], "apiVersion": api_version(key[0]), "metadata": meta}).encode()
 
 
+def _versioned(item: Object, version: int) -> Object:
+    return {**item, "metadata": {**item["metadata"], "resourceVersion": str(version)}}
+
+
 def _body(data: bytes, kind: str) -> Any:
     if not data:
         return None
@@ -248,6 +259,11 @@ def _body(data: bytes, kind: str) -> Any:
         return json.loads(data)
     except ValueError:
         raise ApiError(400, "BadRequest", "the body is neither JSON nor YAML") from None
+
+
+def _success(key: tuple[str, str, str, str], gone: Object) -> Object:
+    details = {"name": key[3], "group": key[0], "kind": key[1], "uid": gone["metadata"]["uid"]}
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
 
 
 def _scale(item: Object) -> Object:

@@ -17,6 +17,7 @@ from world.clusters.defaults import defaulted
 from world.clusters.objects import KINDS, ApiError, Key, Object, api_version
 
 _KEPT = ("uid", "creationTimestamp", "name", "namespace", "resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "generation")
+_COUNTED = {"pods", "deployments", "replicasets", *KINDS["appmesh.k8s.aws"]}  # kinds whose generation counts changes of the spec
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.:]{0,251}[a-z0-9])?")
 
 
@@ -66,7 +67,9 @@ class Store:
                 raise ApiError(409, "AlreadyExists", f'{resource} "{key[3]}" already exists')
             if namespace:
                 meta["namespace"] = namespace
-            meta.update(uid=str(uuid.uuid4()), creationTimestamp=timestamp(), generation=1)
+            meta.update(uid=str(uuid.uuid4()), creationTimestamp=timestamp())
+            if resource in _COUNTED:
+                meta["generation"] = 1
             if resource == "pods":
                 if not (item.get("spec") or {}).get("containers"):
                     raise ApiError(422, "Invalid", "spec.containers: Required value")
@@ -74,11 +77,15 @@ class Store:
             defaulted(resource, item)
             if resource == "namespaces":
                 item["status"] = {"phase": "Active"}
+                item["spec"] = {"finalizers": ["kubernetes"]}
                 meta.setdefault("labels", {})["kubernetes.io/metadata.name"] = meta["name"]
             return self._put("ADDED", key, item)
 
-    def update(self, key: Key, make: Callable[[Object], Object], *, status: bool = False) -> Object:
-        """Replace by `make(old)`. A stale resourceVersion is 409; the status subresource changes only status (and labels, as the real one does)."""
+    def update(self, key: Key, make: Callable[[Object], Object], *, status: bool = False, binding: bool = False) -> Object:
+        """Replace by `make(old)`. A stale resourceVersion is 409; the status subresource changes only status (and labels, as the real one does).
+
+        `binding`: a scheduler puts a pod on a node, which is no new generation of it.
+        """
         with self.changed:
             old = self.get(key)
             new = make(copy.deepcopy(old))
@@ -102,8 +109,8 @@ class Store:
                 new["status"] = old["status"]
             if new == old:
                 return old
-            if new.get("spec") != old.get("spec"):
-                new["metadata"]["generation"] = old["metadata"].get("generation", 0) + 1
+            if new.get("spec") != old.get("spec") and key[1] in _COUNTED and not binding:
+                new["metadata"]["generation"] = old["metadata"]["generation"] + 1
             ended = key[1] != "pods" or new["metadata"].get("deletionGracePeriodSeconds") == 0
             gone = new["metadata"].get("deletionTimestamp") and not new["metadata"].get("finalizers") and ended
             return self._put("DELETED" if gone else "MODIFIED", key, new)
@@ -115,16 +122,18 @@ class Store:
             meta = item["metadata"]
             if uid and uid != meta["uid"]:
                 raise ApiError(409, "Conflict", f"Precondition failed: UID in precondition: {uid}, UID in object meta: {meta['uid']}")
-            if key[1] == "pods" and (item.get("spec") or {}).get("nodeName") and grace != 0:
-                if "deletionTimestamp" in meta:
-                    return item
-                seconds = grace if grace is not None else item["spec"].get("terminationGracePeriodSeconds", 30)
-                meta["deletionTimestamp"], meta["deletionGracePeriodSeconds"] = timestamp(seconds), seconds
+            waits = key[1] == "pods" and item["spec"].get("nodeName") and grace != 0
+            if waits and "deletionTimestamp" in meta:
+                return item
+            seconds = (grace if grace is not None else item["spec"].get("terminationGracePeriodSeconds", 30)) if waits else 0
+            if "deletionTimestamp" not in meta and "generation" in meta:
+                meta["generation"] += 1
+            meta.setdefault("deletionTimestamp", timestamp(seconds))
+            meta["deletionGracePeriodSeconds"] = seconds
+            if waits or meta.get("finalizers"):
                 return self._put("MODIFIED", key, item)
-            if meta.get("finalizers"):
-                meta.setdefault("deletionTimestamp", timestamp())
-                meta["deletionGracePeriodSeconds"] = 0
-                return self._put("MODIFIED", key, item)
+            if key[1] == "pods":
+                item = self._put("MODIFIED", key, item)  # Kubernetes tells of the mark before it tells of the end
             found = self._put("DELETED", key, item)
             if key[1] == "namespaces":
                 for other in [k for k in self.objects if k[2] == key[3]]:

@@ -13,6 +13,8 @@ import sys
 import threading
 import time
 import urllib.request
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +57,18 @@ class Components:
         """Start what ended by itself or was killed."""
         self.start(*(component for component, process in list(self._running.values()) if process.poll() is not None))
 
+    def wait(self, what: Callable[[], bool], why: str) -> None:
+        """Poll until it is so. A component that ends meanwhile would never get there: its last words are the error."""
+
+        def there() -> bool:
+            for name, (_, process) in self._running.items():
+                if process.poll() is not None:
+                    last = (self._folder / "logs" / f"{name}.log").read_text(errors="replace")[-1500:]
+                    raise RuntimeError(f"{name} ended while starting ({why}):\n{last}")
+            return what()
+
+        wait_for(there, START_S, why)
+
     def stop(self) -> None:
         """At once: an apiserver whose etcd went first would never end when asked."""
         for _, process in self._running.values():
@@ -78,6 +92,11 @@ def ready(cluster: Cluster) -> bool:
         return cluster.text("/readyz") == "ok"
     except OSError:
         return False
+
+
+def nodes_ready(cluster: Cluster) -> bool:
+    """Whether the fake kubelets have taken the nodes."""
+    return all(is_ready(node) and node["status"].get("addresses") for node in cluster.items("Node"))
 
 
 def follow_entries(document: dict[str, Any], folder: Path) -> None:
@@ -116,21 +135,17 @@ def main(folder: Path) -> None:
         names = list(document["clusters"])
         running.start(etcd(binaries, folder, store), *(webhook(binaries, folder, document, name, door.server_address[1]) for name in names))
         for name in names:
-            wait_for((folder / f"{name}.webhook.yaml").exists, START_S, f"the webhook of {name}")
+            running.wait((folder / f"{name}.webhook.yaml").exists, f"the webhook of {name}")
         running.start(*(apiserver(binaries, folder, document, name, store) for name in names))
         clusters = [Cluster(document, name) for name in names]
         for index, cluster in enumerate(clusters):
-            wait_for(lambda cluster=cluster: ready(cluster), START_S, f"the API of {cluster.name}")
+            running.wait(partial(ready, cluster), f"the API of {cluster.name}")
             for node in nodes_of(cluster.name, document["clusters"][cluster.name]["nodes"]):
                 cluster.apply(node)
             define(cluster)
             running.start(*followers(binaries, folder, cluster.name, index))
         for cluster in clusters:
-            wait_for(
-                lambda cluster=cluster: all(is_ready(node) and node["status"].get("addresses") for node in cluster.items("Node")),
-                START_S,
-                "nodes",
-            )
+            running.wait(partial(nodes_ready, cluster), f"the nodes of {cluster.name}")
         threading.Thread(target=follow_entries, args=(document, folder), daemon=True).start()
         say_ready()
         while not ended.wait(0.2):

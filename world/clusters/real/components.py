@@ -85,7 +85,7 @@ def apiserver(binaries: Binaries, folder: Path, document: dict[str, Any], cluste
     argv += ["--bind-address", "127.0.0.1", "--advertise-address", "127.0.0.1", "--secure-port", str(about["port"])]
     argv += ["--tls-cert-file", str(cert), "--tls-private-key-file", str(key), "--cert-dir", str(folder)]
     argv += ["--endpoint-reconciler-type", "none", "--service-cluster-ip-range", "10.100.0.0/16"]
-    argv += ["--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", str(key)]
+    argv += ["--service-account-issuer", "https://kubernetes.default.svc", "--service-account-key-file", str(cert)]
     argv += ["--service-account-signing-key-file", str(key), "--disable-admission-plugins", "ServiceAccount,TaintNodesByCondition"]
     argv += ["--authorization-mode", "RBAC", "--anonymous-auth=false", "--token-auth-file", str(tokens), "--profiling=false"]
     argv += ["--authentication-token-webhook-config-file", str(folder / f"{cluster}.webhook.yaml")]

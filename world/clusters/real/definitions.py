@@ -48,7 +48,7 @@ def _served(cluster: Cluster, kind: str) -> bool:
     try:
         cluster.items(kind)
     except urllib.error.HTTPError as error:
-        if error.code == 404:
+        if error.code in (404, 429, 503):  # not there yet, or its storage is being made
             return False
         raise
     return True
