@@ -190,9 +190,9 @@ class Tier:
         return Credentials(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
 
     def reader_environment(self) -> dict[str, str]:
-        """What a function that looks has in its environment: a role that may describe clusters and is let into all of them."""
+        """What a function has in its environment: a role that may describe clusters and is let into all of them, as reader and gatekeeper."""
         if not self._reader:
-            keys = self.role("looks", {cluster: ["crossmesh:readers"] for cluster in self.clusters})
+            keys = self.role("looks", {cluster: ["crossmesh:readers", "crossmesh:gatekeepers"] for cluster in self.clusters})
             policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "eks:DescribeCluster", "Resource": "*"}]}
             client(self.world.document, "iam").put_role_policy(RoleName="looks", PolicyName="looks", PolicyDocument=json.dumps(policy))
             own = {"AWS_ACCESS_KEY_ID": keys.access_key, "AWS_SECRET_ACCESS_KEY": keys.secret_key, "AWS_SESSION_TOKEN": keys.token}

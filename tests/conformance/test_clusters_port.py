@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+import yaml
 from crossmesh.adapters import kubernetes
 from crossmesh.adapters.kubernetes import KubernetesClusters
+from crossmesh.adapters.kubernetes_pods import GATE
 from crossmesh.adapters.memory import MemoryClock, MemoryClusters
 from crossmesh.core.settings import ClusterSettings, ServiceTarget
 from crossmesh.core.views import Pod, Seen, Unseen
-from crossmesh.errors import NotFound
+from crossmesh.errors import Conflict, NotFound, RefusedError
 from crossmesh.ports import PodRef
 
 from tests.conformance.kubernetes_tiers import Tier
@@ -205,20 +207,20 @@ def test_an_expired_page_starts_again(tier: Tier, namespace: str, monkeypatch: p
     uids = {found.put(f"p{index}") for index in range(3)}
     monkeypatch.setattr(kubernetes, "PAGE", 1)
     statuses: list[int] = []
-    request = kubernetes._Api._request
+    request = kubernetes._Api.request
 
-    def compacting(api: Any, path: str, until: float) -> tuple[int, bytes]:
+    def compacting(api: Any, path: str, until: float, **how: Any) -> tuple[int, bytes]:
         if "continue=" in path and not statuses:
             made = tier.clusters["eksc2"].apply({"kind": "ConfigMap", "metadata": {"name": "later", "namespace": namespace}})
             tier.compact("eksc2", made["metadata"]["resourceVersion"])
-        status, body = request(api, path, until)
+        status, body = request(api, path, until, **how)
         if "continue=" in path:
             statuses.append(status)
         return status, body
 
     wait_for(lambda: isinstance(found.observe(), Seen) or statuses.clear(), 15, "a view")
     statuses.clear()
-    monkeypatch.setattr(kubernetes._Api, "_request", compacting)
+    monkeypatch.setattr(kubernetes._Api, "request", compacting)
     assert {pod.uid for pod in found.seen().pods} == uids
     assert statuses[0] == 410
     assert set(statuses[1:]) == {200}
@@ -249,7 +251,7 @@ def test_an_access_entry_taken_away(cluster: Looked) -> None:
         assert view.cause == "refused"
         assert "401" in view.detail
     finally:
-        eks.create_access_entry(clusterName="eksc1", principalArn=arn, kubernetesGroups=["crossmesh:readers"])
+        eks.create_access_entry(clusterName="eksc1", principalArn=arn, kubernetesGroups=["crossmesh:readers", "crossmesh:gatekeepers"])
     wait_for(lambda: isinstance(cluster.observe(), Seen), 20, "the entry again")
 
 
@@ -269,6 +271,36 @@ def test_load_balancer_name(cluster: Looked) -> None:
     own.apply({"kind": "Service", "metadata": {"name": "front", "namespace": cluster.namespace}, "spec": spec})
     found = wait_for(lambda: cluster.port.load_balancer(target, cluster.settings), 10, "a load balancer's name")
     assert found.endswith(".elb.amazonaws.com")
+
+
+def test_opening_a_gate(cluster: Looked) -> None:
+    own = cluster.tier.clusters["eksc1"]  # type: ignore[union-attr]
+    uid = cluster.put("gated")
+    ref = PodRef(uid=uid, namespace=cluster.namespace, name="gated")
+    with pytest.raises(RefusedError):
+        cluster.port.open_gate(cluster.settings, ref)
+    apply(cluster.tier.world.document, "eksc1", ROOT / "clusters" / "readiness-gate.yaml")  # type: ignore[union-attr]
+    try:
+        wait_for(lambda: attempt(cluster, ref), 10, "the right to open gates")
+        states = {c["type"]: c["status"] for c in own.get("Pod", cluster.namespace, "gated")["status"]["conditions"]}
+        assert states[GATE] == "True"
+        assert states["Ready"] == "True", "the other conditions stay"
+        with pytest.raises(Conflict):
+            cluster.port.open_gate(cluster.settings, PodRef(uid="another", namespace=cluster.namespace, name="gated"))
+        with pytest.raises(NotFound):
+            cluster.port.open_gate(cluster.settings, PodRef(uid=uid, namespace=cluster.namespace, name="missing"))
+    finally:
+        for item in yaml.safe_load_all((ROOT / "clusters" / "readiness-gate.yaml").read_text()):
+            own.delete(item["kind"], "", item["metadata"]["name"])
+
+
+def attempt(cluster: Looked, ref: PodRef) -> bool:
+    """Try; refused is not yet."""
+    try:
+        cluster.port.open_gate(cluster.settings, ref)
+    except RefusedError:
+        return False
+    return True
 
 
 # --- faults that only Kubernetes itself has ----------------------------------------------------------------------------------------------------
@@ -299,15 +331,15 @@ def test_a_store_that_hangs(real_cluster: Looked, monkeypatch: pytest.MonkeyPatc
 def test_an_api_killed_in_a_list(real_cluster: Looked, monkeypatch: pytest.MonkeyPatch) -> None:
     uids = {real_cluster.put(f"p{index}") for index in range(3)}
     monkeypatch.setattr(kubernetes, "PAGE", 1)
-    request, struck = kubernetes._Api._request, threading.Event()
+    request, struck = kubernetes._Api.request, threading.Event()
 
-    def killing(api: Any, path: str, until: float) -> tuple[int, bytes]:
+    def killing(api: Any, path: str, until: float, **how: Any) -> tuple[int, bytes]:
         if "continue=" in path and not struck.is_set():
             struck.set()
             os.kill(process(real_cluster, "eksc1-apiserver"), signal.SIGKILL)
-        return request(api, path, until)
+        return request(api, path, until, **how)
 
-    monkeypatch.setattr(kubernetes._Api, "_request", killing)
+    monkeypatch.setattr(kubernetes._Api, "request", killing)
     before = process(real_cluster, "eksc1-apiserver")
     assert real_cluster.unseen().cause in ("unreachable", "cut", "server-error")
     other = reached(real_cluster.tier, "eksc2", "kube-system")  # type: ignore[arg-type]

@@ -172,9 +172,12 @@ def test_delete_with_precondition(api: Api) -> None:
     assert api.get(f"{api.pods}/one").status == 404
 
 
-def test_patch_of_another_uid(api: Api) -> None:
+def test_a_write_meant_for_another_uid(api: Api) -> None:
     made = api.create(pod("one"))
-    assert api.patch(f"{api.pods}/one", {"metadata": {"uid": "another", "labels": {"a": "b"}}}).status == 409
+    other = {"metadata": {"uid": "another", "labels": {"a": "b"}}}
+    assert api.patch(f"{api.pods}/one", other).status == 422
+    assert api.patch(f"{api.pods}/one/status", other, "strategic-merge").status == 422
+    assert api.ask("PUT", f"{api.pods}/one", {**made.body, "metadata": {**made.body["metadata"], "uid": "another"}}).status == 409
     assert api.patch(f"{api.pods}/one", {"metadata": {"uid": made.body["metadata"]["uid"], "labels": {"a": "b"}}}).status == 200
 
 

@@ -173,10 +173,11 @@ class Handler(BaseHTTPRequestHandler):
         if not re.search(r"\b(json-patch|merge-patch|strategic-merge-patch|apply-patch)\+", kind):
             raise ApiError(415, "UnsupportedMediaType", f"the body of the request was in an unknown format: {kind}")
         if "json-patch" in kind:
-            return self.store.update(key, lambda old: json_patched(old, body), status=sub == "status")
+            return self.store.update(key, lambda old: _same(old, json_patched(old, body)), status=sub == "status")
         if "apply" in kind and key not in self.store.objects:
             return self.store.create(key, body)
-        return self.store.update(key, lambda old: merged(old, body, strategic="strategic" in kind or "apply" in kind), status=sub == "status")
+        strategic = "strategic" in kind or "apply" in kind
+        return self.store.update(key, lambda old: _same(old, merged(old, body, strategic=strategic)), status=sub == "status")
 
     def _list(self, key: tuple[str, str, str, str], query: dict[str, str], match: Any) -> None:
         sign = "&".join(query[name] for name in ("labelSelector", "fieldSelector") if query.get(name))
@@ -242,6 +243,13 @@ class Handler(BaseHTTPRequestHandler):
     def _bookmark(self, key: tuple[str, str, str, str], version: int) -> bytes:
         meta = {"resourceVersion": str(version), "creationTimestamp": None}
         return json.dumps({"kind": KINDS[key[0]][key[1]], "apiVersion": api_version(key[0]), "metadata": meta}).encode()
+
+
+def _same(old: Object, patched: Object) -> Object:
+    """A patch may name the uid, as a precondition, and not change it. (A PUT of another uid is a conflict: the store's affair.)"""
+    if patched["metadata"].get("uid") != old["metadata"]["uid"]:
+        raise ApiError(422, "Invalid", f"metadata.uid: Invalid value: {patched['metadata'].get('uid')!r}: field is immutable")
+    return patched
 
 
 def _versioned(item: Object, version: int) -> Object:

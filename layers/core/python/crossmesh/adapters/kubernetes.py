@@ -123,7 +123,7 @@ class KubernetesClusters:
         return Workloads(cluster=cluster.name, pods=tuple(pods), deployments=tuple(deployments), nodes=tuple(nodes))
 
     def open_gate(self, cluster: ClusterSettings, pod: PodRef) -> None:
-        """A strategic merge of one condition; the uid in it makes the API refuse another pod of the same name (409)."""
+        """A strategic merge of one condition; the uid in it makes the API refuse another pod of the same name (422: it is immutable; 409 by PUT)."""
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         condition = {"type": GATE, "status": "True", "lastTransitionTime": now, "reason": "Registered", "message": "found in AWS Cloud Map"}
         patch = {"metadata": {"uid": pod.uid}, "status": {"conditions": [condition]}}
@@ -137,7 +137,7 @@ class KubernetesClusters:
                 return
             case 404:
                 raise NotFound("NotFound", f"{cluster.name} has no pod {pod.namespace}/{pod.name}")
-            case 409:
+            case 409 | 422:
                 raise Conflict("Conflict", f"{pod.namespace}/{pod.name} of {cluster.name} is another pod now")
             case 429:
                 raise Throttled(f"{cluster.name}: HTTP 429")
