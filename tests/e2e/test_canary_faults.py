@@ -213,12 +213,23 @@ def wrong_service(here: Deployed) -> Broken:
 
 
 def permission_missing(here: Deployed) -> Broken:
-    iam = client(here.world.document, "iam")
+    iam, functions = client(here.world.document, "iam"), client(here.world.document, "lambda")
     role = next(r["RoleName"] for r in iam.list_roles()["Roles"] if "ProbeFront" in r["RoleName"])
-    deny = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "s3:PutObject", "Resource": "*"}]}
+    probe = next(f["FunctionName"] for f in functions.list_functions()["Functions"] if "ProbeFront" in f["FunctionName"])
+    deny = {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "eks:DescribeCluster", "Resource": "*"}]}
+
+    def started_anew() -> None:
+        """A warm function knows its clusters still."""
+        functions.update_function_configuration(FunctionName=probe, Timeout=60)
+        here.app.tell("aws", "verdicts", verb="DELETE")
+
+    def mend() -> None:
+        iam.delete_role_policy(RoleName=role, PolicyName="broken")
+        started_anew()
+
     iam.put_role_policy(RoleName=role, PolicyName="broken", PolicyDocument=json.dumps(deny))
-    mend = lambda: iam.delete_role_policy(RoleName=role, PolicyName="broken")  # noqa: E731
-    return Broken("permission:probe:s3:PutObject", (role, "s3:PutObject"), mend)
+    started_anew()
+    return Broken("permission:probe:eks:DescribeCluster", (role, "eks:DescribeCluster"), mend)
 
 
 FAULTS = (
@@ -259,7 +270,8 @@ def without_findings(here: Deployed, capsys: pytest.CaptureFixture[str], monkeyp
     """The world is well: `crossmesh doctor` finds nothing to be mended."""
     for name, value in environment(here.world.document).items():
         monkeypatch.setenv(name, value)
-    wait_for(lambda: here.app.look(90).kind == "quiet" and here.app.mix(6).keys() <= {"blue", "red"}, 60, "a well world")
+    monkeypatch.setenv("SSL_CERT_FILE", str(here.world.dir / "front.ca.pem"))
+    wait_for(lambda: here.app.look(90).kind == "quiet" and here.app.mix(12).keys() == {"blue", "red"}, 60, "a well world")
     code = main(["doctor", "--json", "--skip", "rollouts", "--config", str(here.world.dir / "config-canaries")])
     told = capsys.readouterr().out
     assert code == 0, told
