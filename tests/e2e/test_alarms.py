@@ -237,10 +237,11 @@ def causes(here: Deployed) -> set[str]:
     return {str(about.get("cause")) for about in inputs}
 
 
-def test_lost_triggers(here: Deployed) -> None:
-    """The emulator loses no trigger by itself, so one is laid into the queue as EventBridge would."""
-    queue, sqs = here.app.outputs["LostTriggersUrl"], client(here.world.document, "sqs")
-    sqs.send_message(QueueUrl=queue, MessageBody=(ROOT / "events" / "look_requested.json").read_text())
-    fires(here, "lost-triggers", lambda: None, 300, 2)
-    sqs.purge_queue(QueueUrl=queue)
-    clears(here, "lost-triggers", lambda: None, 300, 3)
+@pytest.mark.parametrize(("alarm", "queue"), [("lost-triggers", "LostTriggersUrl"), ("lost-invocations", "LostInvocationsUrl")])
+def test_what_was_lost(here: Deployed, alarm: str, queue: str) -> None:
+    """The emulator loses nothing by itself, so a message is laid into the queue as AWS would."""
+    url, sqs = here.app.outputs[queue], client(here.world.document, "sqs")
+    sqs.send_message(QueueUrl=url, MessageBody=(ROOT / "events" / "look_requested.json").read_text())
+    fires(here, alarm, lambda: None, 300, 2)
+    sqs.purge_queue(QueueUrl=url)
+    clears(here, alarm, lambda: None, 300, 3)
