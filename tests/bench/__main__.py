@@ -22,6 +22,7 @@ from tests.bench.event_path import event_path
 from tests.bench.mesh_size import many
 from tests.bench.real import real_pods
 from tests.bench.rolling import many_pods, schedule_alone
+from tests.bench.simulated import simulated
 from tests.bench.watched import watched_world
 from tests.builders import NAMESPACE, context, node
 
@@ -144,6 +145,7 @@ PARTS: dict[str, Callable[[], None]] = {
     "imports": imports,
     "convergence": lambda: convergence(row),
     "real": lambda: real_pods(row),
+    "simulated": lambda: simulated(row),
     "world": in_world,
 }
 
