@@ -12,12 +12,18 @@ from typing import Any, TypeVar
 import msgspec
 
 from crossmesh import __version__, configuration
+from crossmesh.core import deployment
 from crossmesh.errors import RefusedError
 from crossmesh.steps import manifests
 from crossmesh.steps.calls import Step
 from crossmesh.steps.context import Context
 from crossmesh.steps.drive import drive
 
+PARAMETERS = {  # template parameter -> variable that carries it to the functions
+    deployment.OWNER: "CROSSMESH_OWNER",
+    deployment.CLUSTERS: "CROSSMESH_CLUSTER_ARNS",
+    deployment.ROLES: "CROSSMESH_CLUSTER_ROLE_ARNS",
+}
 Q = TypeVar("Q")
 A = TypeVar("A")
 
@@ -111,12 +117,17 @@ def live_context() -> Context:
     region = os.environ.get("AWS_REGION", config.settings.region)
     if config.settings.region != region:
         raise RefusedError("WrongRegion", f"crossmesh.yaml says {config.settings.region}, this function runs in {region}")
+    deployed = os.environ.get("CROSSMESH_DEPLOYMENT", "")
+    given = {name: os.environ[variable] for name, variable in PARAMETERS.items() if variable in os.environ}
+    differ = deployment.disagreements(config.settings, deployed.partition("/")[0], given)
+    if differ:
+        raise RefusedError("OtherParameters", f"{'; '.join(differ)}: run `crossmesh init` and deploy again")
     mode = os.environ.get("CROSSMESH_MODE", "apply")
     return Context(
         settings=config.settings,
         topology=config.topology,
         config=config.sha256,
-        deployment=os.environ.get("CROSSMESH_DEPLOYMENT", ""),
+        deployment=deployed,
         mode="observe" if mode == "observe" else "apply",
         version=__version__,
     )

@@ -35,7 +35,7 @@ def _requests(text: str) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    from crossmesh.cli import canaries, doctor, operate, plan, redrive, render, runs, shift, status, trace, validate
+    from crossmesh.cli import apply, canaries, doctor, init, operate, plan, redrive, render, runs, shift, status, trace, validate
 
     parser = argparse.ArgumentParser(
         prog="crossmesh", description="Keeps AWS Cloud Map and App Mesh equal to what several EKS clusters really run."
@@ -62,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     verb = verbs.add_parser("status", parents=[common, deployed], help="is everything registered, since when, and if not why")
     verb.set_defaults(run=status.run)
     verb = verbs.add_parser("plan", parents=[common, deployed], help="what the next run would do and why; writes nothing to registry or mesh")
+    verb.add_argument("--out", default="", metavar="FILE", help="keep the plan for `apply FILE`")
     verb.set_defaults(run=plan.run)
     verb = verbs.add_parser(
         "doctor", parents=[common, deployed], help="what is broken on the way of requests, and what will be at the next rollout"
@@ -70,6 +71,16 @@ def _parser() -> argparse.ArgumentParser:
     verb.set_defaults(run=doctor.run)
     asked = argparse.ArgumentParser(add_help=False)
     asked.add_argument("--yes", action="store_true", help="do not ask")
+    verb = verbs.add_parser(
+        "apply", parents=[common, deployed, asked], help="show the plan, ask, start the deployed run and follow it to its end"
+    )
+    verb.add_argument("planfile", nargs="?", default="", metavar="PLANFILE", help="what `plan --out` kept; refused if the world asks for more")
+    verb.set_defaults(run=apply.run, verb="apply")
+    verb = verbs.add_parser("init", parents=[common, deployed], help="write settings and the template's parameters; print what clusters need")
+    verb.add_argument("--offline", action="store_true", help="ask AWS nothing; account and namespaces stay as samconfig.toml has them")
+    verb.add_argument("--account", default="", metavar="ID", help="the account to deploy into (default: that of your credentials)")
+    verb.add_argument("--environment", default="default", metavar="NAME", help="section of samconfig.toml (default: %(default)s)")
+    verb.set_defaults(run=init.run)
     for name, text in (
         ("pause", "look on, but apply nothing"),
         ("drain", "take every instance of this deployment out of Cloud Map"),

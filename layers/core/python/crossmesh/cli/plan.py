@@ -1,13 +1,15 @@
 """`crossmesh plan`: observe with your own credentials, plan with the deployed state, show what the next run would do and why."""
 
 import argparse
+from pathlib import Path
 
 import msgspec
 
-from crossmesh import configuration
+from crossmesh import codec, configuration
 from crossmesh.cli import stack
 from crossmesh.cli.printing import console, print_json
-from crossmesh.core.actions import Deregister, Register, RegistryAction, SetHealth
+from crossmesh.core.actions import Deregister, Register, RegistryAction, RegistryPlan, SetHealth
+from crossmesh.core.mesh_plan import MeshPlan
 from crossmesh.core.views import Unseen
 from crossmesh.steps import look
 from crossmesh.steps.drive import drive
@@ -23,10 +25,36 @@ def run(arguments: argparse.Namespace) -> int:
     ports, found = stack.ports(arguments, config.settings.region)
     context = stack.context(arguments, config, found)
     seen = drive(look.see(context), ports)
-    actions, withheld = seen.plan.actions, seen.plan.withheld
+    other = stack.other_configuration(ports, config.sha256)
+    if arguments.out:
+        Path(arguments.out).write_bytes(codec.encode(PlanFile(config=config.sha256, registry=seen.plan, mesh=seen.mesh)))
     if arguments.json:
-        print_json({"registry": msgspec.to_builtins(seen.plan), "mesh": msgspec.to_builtins(seen.mesh)})
-        return 3 if actions or seen.plan.gates or seen.mesh.actions else 0
+        print_json({"registry": msgspec.to_builtins(seen.plan), "mesh": msgspec.to_builtins(seen.mesh), "deployed_differs": other})
+    else:
+        if other:
+            console().print(f"! {other}", style="yellow", highlight=False, markup=False)
+        show(seen)
+        if arguments.out:
+            console().print(f"kept in {arguments.out}: `crossmesh apply {arguments.out}`", highlight=False, markup=False)
+    return 3 if changes(seen) else 0
+
+
+class PlanFile(msgspec.Struct, frozen=True, kw_only=True):
+    """What `plan --out` keeps and `apply PLANFILE` holds the world to: the plan, and the configuration it was made from."""
+
+    config: str
+    registry: RegistryPlan
+    mesh: MeshPlan
+
+
+def changes(seen: look.Seen) -> int:
+    """How many things the next run would do."""
+    return len(seen.plan.actions) + len(seen.plan.gates) + len(seen.mesh.actions)
+
+
+def show(seen: look.Seen) -> None:
+    """Print a plan as a good diff."""
+    actions, withheld = seen.plan.actions, seen.plan.withheld
     out = console()
     for view in seen.views:
         if isinstance(view, Unseen):
@@ -51,12 +79,10 @@ def run(arguments: argparse.Namespace) -> int:
         )
     for note in (*seen.shifts, *seen.plan.notes, *seen.mesh.notes):
         out.print(f"  {note}", highlight=False, markup=False)
-    total = len(actions) + len(seen.plan.gates) + len(seen.mesh.actions)
     kept = f"{len(withheld) + len(seen.mesh.withheld)} withheld"
-    out.print(f"{total} changes, {kept}; {seen.plan.registered} registered, {seen.plan.endpoints} wanted", highlight=False)
+    out.print(f"{changes(seen)} changes, {kept}; {seen.plan.registered} registered, {seen.plan.endpoints} wanted", highlight=False)
     if seen.mesh.unavailable:
         out.print(f"mesh unavailable: {seen.mesh.unavailable}", style="yellow", highlight=False, markup=False)
-    return 3 if total else 0
 
 
 def sign_of(action: RegistryAction) -> str:

@@ -6,11 +6,13 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from crossmesh import __version__, configuration
+from crossmesh import __version__, codec, configuration
 from crossmesh.adapters import aws
+from crossmesh.core.report import Report
 from crossmesh.errors import ConfigError, NotFound, RefusedError
 from crossmesh.manifests.config import LoadedConfig
 from crossmesh.runtime import Ports
+from crossmesh.steps import look
 from crossmesh.steps.context import Context
 
 
@@ -58,6 +60,15 @@ def ports(arguments: argparse.Namespace, region: str) -> tuple[Ports, dict[str, 
 def found(arguments: argparse.Namespace, region: str = "") -> dict[str, str]:
     """Outputs of the application that the arguments name."""
     return outputs(name_of(arguments), region or own_region())
+
+
+def other_configuration(ports: Ports, sha256: str) -> str:
+    """What to say where the last look ran on another configuration than the local one; "" where on the same, or where none was taken yet."""
+    data = ports["State"].read(look.LAST)
+    last = codec.decode(data, Report) if data else None
+    if last is None or last.config == sha256 or last.live:
+        return ""
+    return f"the local configuration ({sha256[:12]}) is not the deployed one ({last.config[:12]}): deploy it (`sam build && sam deploy`), or look at what is"
 
 
 def own_region() -> str:
