@@ -72,7 +72,7 @@ def _judge(scene: Scene, draft: Draft, service: ServiceView, instance: Instance,
 def _by_pod(scene: Scene, cluster: str, instance: Instance, claimed: Container[str]) -> tuple[RemovalWhy, str] | None:
     """What the view of a seen cluster says of an unwanted instance's pod."""
     view, uid = scene.seen[cluster], instance.attributes.get(ep.POD_UID, "")
-    name, pod = pod_of(instance), scene.pods[cluster].get(uid)
+    name, pod = pod_of(instance), scene.pods(cluster).get(uid)
     if pod is None:
         if instance.attributes.get(ep.NAMESPACE, "") not in view.versions:
             return "unselected", f"no virtual node selects pods in the namespace of {name}"

@@ -39,7 +39,7 @@ def plan(inputs: Inputs) -> RegistryPlan:
         actions=actions,
         gates=_gates(scene, wanted, draft) if inputs.settings.readiness_gate else (),
         withheld=tuple(sorted(draft.withheld, key=lambda w: (w.service, w.what, w.id, w.why))),
-        memory=remember(scene, actions, confirmations, contest),
+        memory=remember(scene, {e.id for e in wanted}, actions, confirmations, contest),
         notes=tuple(sorted(draft.notes)),
         endpoints=len(wanted),
         registered=sum(map(len, scene.ours.values())),
@@ -127,7 +127,7 @@ def _controllers(scene: Scene) -> list[str]:
 
 def _gates(scene: Scene, wanted: tuple[ep.Endpoint, ...], draft: Draft) -> tuple[OpenGate, ...]:
     """Closed readiness gates of pods that stand registered, or are being registered."""
-    closed = {uid for pods in scene.pods.values() for uid, pod in pods.items() if pod.gate == "closed"}
+    closed = {pod.uid for view in scene.seen.values() for pod in view.pods if pod.gate == "closed"}
     there = {i.id for instances in scene.ours.values() for i in instances} if closed else set()
     there |= {action.id for action in draft.actions() if isinstance(action, Register)} if closed else set()
     return tuple(

@@ -1,6 +1,6 @@
 """What the next pass must know of this one. What was recorded of an unseen cluster stays as it is."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from crossmesh.core import endpoints as ep
 from crossmesh.core.actions import Deregister, Memory, RegistryAction, SetHealth
@@ -9,8 +9,10 @@ from crossmesh.core.health import LAG
 from crossmesh.core.scene import OWNER_TAG, Scene
 
 
-def remember(scene: Scene, actions: tuple[RegistryAction, ...], confirmations: Mapping[str, float], contest: Contest) -> Memory:
-    """The memory after this pass."""
+def remember(
+    scene: Scene, wanted: Container[str], actions: tuple[RegistryAction, ...], confirmations: Mapping[str, float], contest: Contest
+) -> Memory:
+    """The memory after this pass. `wanted`: ids of all endpoints."""
     memory, operator = scene.memory, scene.operator
     of_unseen = (i.id for s in scene.services.values() for i in s.instances if i.attributes.get(ep.CLUSTER, "") in scene.unseen)
     kept = {i: memory.confirmations[i] for i in of_unseen if i in memory.confirmations} if memory.confirmations else {}
@@ -30,7 +32,7 @@ def remember(scene: Scene, actions: tuple[RegistryAction, ...], confirmations: M
         accepted={**memory.accepted, **{c: at for c, at in operator.accept.items() if c in scene.seen}},
         identities={**memory.identities, **{name: view.identity for name, view in scene.seen.items()}},
         versions={**memory.versions, **{name: dict(sorted(view.versions.items())) for name, view in scene.seen.items()}},
-        terminating=dict(sorted(_terminating(scene).items())),
+        terminating=dict(sorted(_terminating(scene, wanted).items())),
         confirmations=dict(sorted({**kept, **confirmations}.items())),
         services=dict(sorted(services.items())),
         adopted=memory.adopted if adopts else max(memory.adopted, operator.adopt),
@@ -46,14 +48,16 @@ def _asked(scene: Scene, actions: tuple[RegistryAction, ...]) -> dict[str, tuple
     return dict(sorted({**recent, **{a.id: (a.status, now) for a in actions if isinstance(a, SetHealth)}}.items()))
 
 
-def _terminating(scene: Scene) -> dict[str, float]:
-    """Registered pods once seen Terminating or finished: when the first time. Forgotten with their instance."""
+def _terminating(scene: Scene, wanted: Container[str]) -> dict[str, float]:
+    """Registered pods once seen Terminating or finished, so wanted no more: when the first time. Forgotten with their instance."""
     old, found = scene.memory.terminating, {}
     for instances in scene.ours.values():
         for instance in instances:
+            if instance.id in wanted:
+                continue
             cluster, uid = instance.attributes.get(ep.CLUSTER, ""), instance.attributes.get(ep.POD_UID, "")
             if cluster in scene.seen:
-                pod = scene.pods[cluster].get(uid)
+                pod = scene.pods(cluster).get(uid)
                 if (pod is None and uid in old) or (pod is not None and pod.dead):
                     found[uid] = old.get(uid, scene.seen[cluster].begun)
             elif uid in old and cluster in scene.unseen:

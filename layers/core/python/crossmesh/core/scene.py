@@ -58,7 +58,7 @@ class Scene:
         for name in self.clusters:
             if name not in self.seen and name not in self.unseen:
                 self.unseen[name] = Unseen(cluster=name, cause="crashed", detail="no view of it was made")
-        self.pods: dict[str, dict[str, Pod]] = {name: {pod.uid: pod for pod in view.pods} for name, view in self.seen.items()}
+        self._pods: dict[str, dict[str, Pod]] = {}
         self.gone = {name: frozenset(view.gone) for name, view in self.seen.items()}
         self.services: dict[str, ServiceView] = {service.key: service for service in inputs.registry.services}
         owner, mark = self.owner, ep.OWNER
@@ -72,6 +72,12 @@ class Scene:
             name: view.controller for name, view in self.seen.items() if view.controller and self.clusters[name].controller != "injector-only"
         }
         self.conflicts = self._conflicts()
+
+    def pods(self, cluster: str) -> dict[str, Pod]:
+        """Pods of a seen cluster by uid; indexed when first asked for, which a quiet pass never does."""
+        if cluster not in self._pods:
+            self._pods[cluster] = {pod.uid: pod for pod in self.seen[cluster].pods}
+        return self._pods[cluster]
 
     def _has_foreign(self, service: ServiceView) -> bool:
         return len(self.ours[service.key]) < len(service.instances)
