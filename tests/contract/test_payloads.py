@@ -2,7 +2,8 @@
 
 import msgspec
 from crossmesh.core.views import Pod
-from crossmesh.steps import apply_registry, observe_cluster, observe_registry, plan_registry, take_lease, verify_registry
+from crossmesh.steps import apply_registry, observe_cluster, observe_registry, plan_registry, release_lease, take_lease, verify_registry
+from crossmesh.steps.context import Run
 from crossmesh.steps.drive import drive
 
 from tests.builders import context, node
@@ -40,3 +41,16 @@ def test_state_stays_small_at_5000_pods() -> None:
     state["apply"] = drive(apply_registry.run(apply_registry.Request(run=lease.run, plan=plan.plan, stage=1), where), world.ports)
     state["verified"] = drive(verify_registry.run(verify_registry.Request(run=lease.run, plan=plan.plan, stage=1), where), world.ports)
     assert len(msgspec.json.encode(state)) < 16_384
+
+
+def test_a_hundred_clusters_fit_into_one_inline_map() -> None:
+    """docs/decisions/0009: payload of 256 KiB, history of 25,000 events, five passes a run."""
+    name = "a-cluster-with-a-rather-long-name-00"
+    run = take_lease.Response(
+        held=False, run=Run(id="look-" + "0" * 40, execution="arn:aws:states:" + "x" * 120, config="0" * 64, look="runs/" + "0" * 60)
+    )
+    view = observe_cluster.Response(cluster=name, view=f"runs/look-{'0' * 40}/views/{name}.json", pods=5_000, cause="list-incomplete")
+    state = {"lease": run, "registry": {"clusters": [name] * 100}, "views": [view] * 100}
+    assert len(msgspec.json.encode(state)) < 262_144 / 4
+    events = 8  # entered, scheduled, started, succeeded, exited; iteration started and ended; one more for a retry's failure
+    assert 100 * events * release_lease.PASSES_AT_MOST < 25_000 / 4

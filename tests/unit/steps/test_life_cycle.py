@@ -1,0 +1,158 @@
+"""A deployment's life in memory: it only observes first, is upgraded under a run, is deleted and made again, and has neighbours.
+
+The same through the real stack is a world's work; here each turn is cheap enough to be tried at every point.
+"""
+
+import msgspec
+import pytest
+from crossmesh import codec
+from crossmesh.adapters.memory import MemoryRunStore, MemoryState
+from crossmesh.core.actions import Memory, Operator
+from crossmesh.core.report import Report
+from crossmesh.steps import look, report_run, store, take_lease
+from crossmesh.steps.context import Context
+from crossmesh.steps.drive import drive, perform
+
+from tests.builders import context, pod
+from tests.passes import MemoryWorld
+
+RUN = "arn:run-1"
+
+
+def filled() -> MemoryWorld:
+    """Two clusters with three pods each."""
+    world = MemoryWorld()
+    for cluster in ("a", "b"):
+        for number in range(3):
+            world.clusters.put(cluster, pod(f"{cluster}{number}"))
+    return world
+
+
+def upgraded(where: Context) -> Context:
+    """The next `sam deploy` with another configuration."""
+    return msgspec.structs.replace(where, config="c1")
+
+
+def test_a_first_deployment_that_only_observes_plans_and_writes_nothing() -> None:
+    world = filled()
+    observing = context(mode="observe")
+    found = world.look(observing)
+    assert (found.decision, found.actions > 0) == ("observe", True)
+    taken = drive(take_lease.run(take_lease.Request(id="r", execution=RUN), observing), world.ports)
+    assert taken.held, "whoever starts a run by hand is held off, too"
+    assert world.registry.writes == []
+    world.run(context())
+    assert len(world.pods_in()) == 6
+
+
+def test_a_deployment_made_again_with_nothing_but_its_name_takes_up_the_same_instances_and_writes_nothing() -> None:
+    world = filled()
+    world.run(context())
+    world.registry.writes.clear()
+    world.state, world.runs = MemoryState(), MemoryRunStore()  # a new table and bucket; the old ones are kept, for people
+    assert world.look(context()).actions == 0
+    world.run(context())
+    assert world.registry.writes == []
+    assert len(world.pods_in()) == 6
+    world.clusters.remove("a", "a0")
+    world.clusters.put("a", pod("a9"))
+    world.run(context())
+    assert "a9" in world.pods_in()
+
+
+@pytest.mark.parametrize("cut", [1, 5, 10, 20, 30, 40, 60, 80])
+def test_an_upgrade_under_a_run_supersedes_it_and_loses_neither_confirmations_nor_wishes(cut: int) -> None:
+    """The run's first `cut` calls are made by the old version, all others by the new one; the next look goes on."""
+    world = filled()
+    world.run(context())
+    for number in range(3):
+        world.clusters.remove("b", f"b{number}")  # a mass removal: it waits for its confirmation
+    world.run(context())
+    pending = codec.decode(world.state.read(store.MEMORY) or b"", Memory).confirmations
+    assert len(pending) == 3
+    wish = codec.encode(Operator(resumed={"x.demo.local": 1.0}))
+    world.state.write(store.OPERATOR, wish)
+    world.clusters.put("a", pod("new", "red"))  # of another node: an add of the same one would stand for a removal
+    steps, answer = world.steps(context(), "old"), None
+    for _ in range(cut):
+        try:
+            asked = steps.send(answer)
+        except StopIteration:
+            break
+        many = getattr(asked, "calls", None)
+        answer = [perform(one, world.ports) for one in many] if many is not None else perform(asked, world.ports)
+    steps.close()  # the old version's code is gone; the state machine's next call meets the new one
+    world.executions.alive.clear()
+    kept = codec.decode(world.state.read(store.MEMORY) or b"", Memory).confirmations
+    assert kept.items() <= pending.items() | kept.items()
+    assert set(kept) == set(pending), "what waits for confirmation goes on waiting"
+    assert world.state.read(store.OPERATOR) == wish
+    assert len(world.pods_in()) >= 6, "nothing was removed unconfirmed"
+    world.clock.sleep(60)
+    world.run(upgraded(context()))
+    world.run(upgraded(context()))
+    assert world.pods_in() == {"a0", "a1", "a2", "new"}
+
+
+def test_a_run_that_finds_itself_superseded_says_so_and_asks_for_another_look() -> None:
+    world = filled()
+    taken = drive(take_lease.run(take_lease.Request(id="r", execution=RUN), context()), world.ports)
+    found = drive(report_run.run(report_run.Request(run=taken.run), upgraded(context())), world.ports)
+    assert (found.kind, found.look_again) == ("superseded", True)
+    assert codec.decode(world.state.read("run") or b"", Report).kind == "superseded"
+
+
+def neighbour(world: MemoryWorld, **changes: object) -> tuple[MemoryWorld, Context]:
+    """Another deployment on the same registry, over a cluster of its own, with its own state."""
+    other = MemoryWorld()
+    other.registry, other.clock = world.registry, world.clock
+    other.clusters.put("z", pod("z1"))
+    base = context(clusters=("z",), owner=str(changes.get("owner", "prod")))
+    return other, msgspec.structs.replace(base, deployment="1/us-east-1/other")
+
+
+def test_two_deployments_of_two_owners_share_a_service_in_peace() -> None:
+    world = filled()
+    other, theirs = neighbour(world, owner="second")
+    for _ in range(2):
+        world.run(context())
+        other.run(theirs)
+    world.registry.writes.clear()
+    world.run(context())
+    other.run(theirs)
+    assert world.registry.writes == []
+    assert len(world.pods_in()) == 7
+
+
+def test_two_deployments_of_one_owner_by_mistake_both_stop_and_name_the_other() -> None:
+    world = filled()
+    world.run(context())
+    before = world.pods_in()
+    other, theirs = neighbour(world)
+    world.registry.writes.clear()
+    other.run(theirs)
+    plan = drive(look.see(theirs), other.ports).plan
+    assert plan.actions == ()
+    assert {held.why for held in plan.withheld} == {"conflict", "orphaned"}, "its clusters are none of ours, and nothing of them is removed"
+    assert "1/us-east-1/crossmesh" in " ".join(plan.notes), plan
+    assert world.pods_in() == before
+
+
+def test_what_others_registered_is_never_touched_not_even_by_a_drain() -> None:
+    """By hand, and as ECS does it: no mark of ours, whatever else they carry."""
+    world = filled()
+    world.run(context())
+    (service,) = world.registry.services
+    foreign = {
+        "by-hand": {"AWS_INSTANCE_IPV4": "10.9.9.9"},
+        "ecs-task": {"AWS_INSTANCE_IPV4": "10.9.9.8", "ECS_SERVICE_NAME": "s", "ECS_TASK_DEFINITION_FAMILY": "f"},
+    }
+    for name, attributes in foreign.items():
+        world.registry.instances[service][name] = dict(attributes)
+        world.registry.revisions[service] += 1
+    world.run(context())
+    world.state.write(store.OPERATOR, codec.encode(Operator(draining=world.clock.now())))
+    for _ in range(3):
+        world.run(context())
+        world.clock.sleep(60)
+    assert world.registry.instances[service] == foreign
