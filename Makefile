@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # One variable fixes the Python of the venv and of the functions: the minor version of $(PYTHON).
 export CROSSMESH_RUNTIME := python$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-.PHONY: iam help setup check test unit build kube demo bench world world-down lock
+.PHONY: iam help setup check test unit build kube demo bench proof world world-down lock
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
@@ -53,3 +53,6 @@ bench: build ## the design's numbers, measured in one run on this machine (part 
 
 lock: ## resolve pyproject.toml again into requirements/*.txt, layers/*/requirements.txt and watcher/requirements.txt
 	@$(BIN)/python tools/lock.py
+
+proof: setup ## every fault at every call, overlapping runs, random schedules, planted bugs (PROOF_MINUTES=6; FULL=1: 1,000,000)
+	@python -m tests.sim

@@ -13,8 +13,9 @@ LABELS = {
     "other": {"app": "other"},
 }
 TROUBLES = ("timeout", "unreachable", "refused", "throttled", "server-error", "cut")
-# Wrong answers of one view: lists that lack pods, a list from before, a chain that breaks, and (`gone`) one that lies in its GETs, too.
-LIES = ("empty", "short", "chain", "old", "kind", "bytes", "gone", *TROUBLES)
+# Wrong answers of one view: lists that lack pods, a list from before, a chain that breaks, and (`gone`) one that lies in its GETs,
+# too; `paged` is the truth in two pages.
+LIES = ("empty", "short", "chain", "paged", "old", "kind", "bytes", "gone", *TROUBLES)
 
 
 @dataclass(slots=True)
@@ -136,7 +137,7 @@ class Cluster:
         elif self.lie == "short":
             items = items[: len(items) // 2]
         elif self.lie == "old" and self.before:
-            version, items = self.before[0]
+            version, items = self.before[-1]
         elif self.lie == "kind":
             kind, items = "Status", []
         elif self.lie == "bytes":
@@ -144,6 +145,9 @@ class Cluster:
         elif self.lie == "chain" and len(items) > 2:
             half = len(items) // 2
             more, left, items = ("", None, items[half:-1]) if token else ("rest", len(items) - half, items[:half])
+        elif self.lie == "paged" and len(items) > 2:  # no lie at all: the same list in two pages
+            half = len(items) // 2
+            more, left, items = ("", None, items[half:]) if token else ("rest", len(items) - half, items[:half])
         self.listed = version
         metadata = json.dumps({"resourceVersion": str(version), "continue": more, "remainingItemCount": left})
         return 200, b'{"kind": "%s", "metadata": %s, "items": [%s]}' % (kind.encode(), metadata.encode(), b",".join(items))

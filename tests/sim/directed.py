@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from tests.sim.application import ROOT
-from tests.sim.explore import BASES, LAYOUTS, SMALL, calls_of
+from tests.sim.explore import BASES, LAYOUTS, SMALL, calls_of, first_in
 from tests.sim.schedule import Event, Fault, Schedule, decode
 
 SIX = {"eksc1": {"front": 1, "blue": 2}, "eksc2": {"blue": 1, "red": 4}}
@@ -73,36 +73,44 @@ def _removals() -> Iterator[Schedule]:
         at = tuple((tenth / 100, "delete", "eksc2", "red", 0.0) for _ in three)
         yield _base(*three, *at, hints="kept")
     moved = _base((0, "relabel", "eksc1", "blue", 1), pods={"eksc1": {"front": 2}, "eksc2": {"blue": 1, "red": 1}})
+    yield moved
     yield at_all(moved, "Registry.register", "late-failure")
     yield at_all(moved, "Registry.register", "slow", 50.0)
     yield at_all(_base((0, "add", "eksc2", "blue", 0)), "Registry.register", "late-failure")
     yield at_all(_base((0, "add", "eksc2", "blue", 0)), "Registry.register", "slow", 50.0)
     ill = _base((0, "unready", "eksc2", "red", 0), (6, "ready", "eksc2", "red", 0))
-    numbers = [number for number, method in calls_of(ill) if method == "State.read_lease"]
-    for first in numbers:
-        yield msgspec.structs.replace(ill, faults=tuple(Fault(at=first + more, do="pause", arg=70.0) for more in range(3)))
+    yield msgspec.structs.replace(ill, faults=(Fault(at=0, do="stall", arg=3, what="apply_registry"),))
     for lie in ("empty", "short", "old", "chain", "kind", "gone", "server-error"):
         base = _base((0, "add", "eksc2", "red", 0), (0.1, "delete", "eksc2", "blue", 0))
         yield at_all(base, "Clusters.observe", "lie", what=lie)
-    for number in range(2, 48):
-        yield _base((0, "add", "eksc2", "red", 0), faults=(Fault(at=number, do="lie", what="old"),))
-    yield _base((0, "add", "eksc2", "red", 0), faults=tuple(Fault(at=n, do="crash") for n in range(33, 45)))
+    before = _base((0, "terminate", "eksc2", "red", 0), hints="kept")
+    cold = _base((0, "hint", "", "", 0), cold=True)
+    for number, method in calls_of(before):
+        if method == "Clusters.observe":
+            yield msgspec.structs.replace(before, faults=(Fault(at=number, do="lie", what="old"),))
+    for lie in ("kind", "paged"):
+        yield at_all(cold, "Clusters.observe", "lie", what=lie)
+    few = {"eksc1": {"front": 1, "blue": 4, "red": 2}, "eksc2": {"blue": 1}}
+    crashed = _base((0, "add", "eksc1", "red", 0), pods=few)
+    first = first_in(crashed, "observe_cluster") + 1
+    for later in range(3, 8):
+        yield msgspec.structs.replace(crashed, faults=(Fault(at=first, do="crash"), Fault(at=first + later, do="crash")))
 
 
 def _registry() -> Iterator[Schedule]:
-    many = {"eksc1": {"front": 1}, "eksc2": {"blue": 110, "red": 10}}
+    many = {"eksc1": {"front": 1}, "eksc2": {"blue": 130, "red": 10}}
     yield Schedule(pods=many, mesh=False, cold=True, hints="lost")
     yield Schedule(pods=many, mesh=False, cold=True, hints="lost", rates={"RegisterInstance": (5.0, 20.0)})
     noted = _base((0, "decorate", "eksc2", "", 1), (40, "add", "eksc2", "blue", 0))
     for number, method in calls_of(noted):
         if method == "Registry.list_instances":
             yield msgspec.structs.replace(noted, faults=(Fault(at=number, do="error"),))
-    again = _base((0, "unready", "eksc2", "red", 0), (5.6, "ready", "eksc2", "red", 0), (5.7, "hint", "", "", 0), lag=20.0, hints="kept")
-    yield again
-    for step in range(30):
-        yield _base((5.0 + step * 0.002, "rob", "", "", 3))
-    for step in range(0, 60, 2):
-        yield _base((65.0 + step * 0.002, "rob", "", "", 3), (64.9, "rob", "", "", 5))
+    slow = _base((0, "add", "eksc2", "blue", 0), (36, "hint", "", "", 0), hints="kept")
+    yield at_all(slow, "Registry.register", "slow", 58.0)
+    robbed = _base((64.9, "rob", "", "", 3))
+    for number, method in calls_of(robbed):
+        if method == "Registry.list_instances":
+            yield msgspec.structs.replace(robbed, faults=(Fault(at=number, do="stale", arg=1),))
 
 
 def _leases() -> Iterator[Schedule]:
@@ -111,6 +119,13 @@ def _leases() -> Iterator[Schedule]:
         if method in ("State.read_lease", "State.write_lease", "State.write", "Registry.deregister", "Registry.register"):
             for later in (8, 24, 40, 62, 85):
                 yield msgspec.structs.replace(SMALL, faults=(Fault(at=number, do="beside", arg=number + later),))
+    failing = Fault(at=0, do="failing", arg=4, what="verify_registry")
+    more = (*SMALL.events, Event(t=5.3, do="add", cluster="eksc1", kind="blue"))
+    for faults in ((), (failing,)):
+        base = msgspec.structs.replace(SMALL, events=more, faults=faults)
+        for number, method in calls_of(base):
+            if method == "State.read_lease":
+                yield msgspec.structs.replace(base, faults=(*faults, Fault(at=number, do="beside", arg=number + 50)))
     mesh = msgspec.structs.replace(SMALL, mesh=True, events=(*SMALL.events, Event(t=0.0, do="reroute"), Event(t=0.0, do="our-node")))
     for number, method in calls_of(mesh):
         if method.startswith("MeshApi.") and method not in ("MeshApi.describe", "MeshApi.list", "MeshApi.tags"):
@@ -129,5 +144,5 @@ def _windows() -> Iterator[Schedule]:
         t = 0.2 + step / 100
         yield _base((0, "terminate", "eksc2", "red", 0), (0, "unready", "eksc2", "red", 1), (t, "usurp", "", "", 5), hints="kept")
         yield _base((0, "add", "eksc2", "red", 0), (t, "config", "", "", 1), hints="kept")
-        yield _base((0, "reroute", "", "", 0), (t, "config", "", "", 1), hints="kept", mesh=True)
+        yield _base((0, "reroute", "", "", 0), (t + 1.0, "config", "", "", 1), hints="kept", mesh=True)
         yield _base((0, "add", "eksc2", "red", 0), (t, "config", "", "", 2), hints="kept")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import msgspec
 
 from tests.sim.clusters import LIES, TROUBLES
-from tests.sim.play import Outcome, play
+from tests.sim.play import play
 from tests.sim.schedule import Event, Fault, Schedule
 from tests.sim.simulator import READS
 
@@ -65,6 +65,13 @@ def calls_of(schedule: Schedule) -> list[tuple[int, str]]:
     return [(int(words[0]), words[3]) for words in lines][-outcome.calls :]
 
 
+def first_in(schedule: Schedule, function: str) -> int:
+    """The number of the first call of a function in a play in which nothing goes wrong."""
+    trace: list[str] = []
+    calls = play(schedule, trace).calls
+    return next(int(words[0]) for words in (line.split() for line in trace[-calls:]) if words[2].endswith(f"/{function}"))
+
+
 def faults_at(number: int, method: str) -> Iterator[Fault]:
     """Everything single that can go wrong at one call. A crash after a read is a crash before the next call."""
     write = method.rpartition(".")[2] not in READS
@@ -96,23 +103,35 @@ def singles() -> Iterator[Schedule]:
                 yield msgspec.structs.replace(base, faults=(fault,))
 
 
+REACH = 110  # calls: how far into the run that took over a stopped run's function may go on
+_PAIRED, _PAIRED_REACH = ("crash", "kill", "lost", "error", "orphan"), 60
+
+
 def overlaps() -> Iterator[Schedule]:
     """Two runs at every pair of points: the function of a stopped run goes on right after any call of the run that took over."""
-    count = len(calls_of(SMALL))
-    for first in range(count):
-        for second in range(first + 1, first + 110):
+    for first, _ in calls_of(SMALL):
+        for second in range(first + 1, first + REACH):
             yield msgspec.structs.replace(SMALL, faults=(Fault(at=first, do="beside", arg=second),))
 
 
+def overlaps_count() -> int:
+    """How many there are."""
+    return len(calls_of(SMALL)) * (REACH - 1)
+
+
 def pairs() -> Iterator[Schedule]:
-    """Depth 2 on the small play: every pair of crash, kill, lost answer, late failure and refused call."""
-    calls = calls_of(SMALL)
-    kinds = ("crash", "kill", "lost", "error", "orphan")
-    for first, _ in calls:
-        for one in kinds:
-            for second in range(first + 1, first + 60):
-                for two in kinds:
-                    yield msgspec.structs.replace(SMALL, faults=(Fault(at=first, do=one, arg=10.0), Fault(at=second, do=two, arg=10.0)))
+    """Depth 2 on the small play: every pair of crash, kill, lost answer, 5xx and living-on function, up to 60 calls apart."""
+    for first, _ in calls_of(SMALL):
+        for apart in range(1, _PAIRED_REACH):
+            for one in _PAIRED:
+                for two in _PAIRED:
+                    faults = (Fault(at=first, do=one, arg=10.0), Fault(at=first + apart, do=two, arg=10.0))
+                    yield msgspec.structs.replace(SMALL, faults=faults)
+
+
+def pairs_count() -> int:
+    """How many there are."""
+    return len(calls_of(SMALL)) * (_PAIRED_REACH - 1) * len(_PAIRED) ** 2
 
 
 _EVENTS = (
@@ -211,8 +230,3 @@ def _parts_left_out(schedule: Schedule) -> Iterator[Schedule]:
     for name, value in plain.items():
         if getattr(schedule, name) != value:
             yield msgspec.structs.replace(schedule, **{name: value})
-
-
-def outcome_of(schedule: Schedule) -> Outcome:
-    """Play; here for worker processes."""
-    return play(schedule)

@@ -83,7 +83,8 @@ def _child(mutant: Mutant, schedules: Sequence[Schedule], pipe: Any) -> None:
         if outcome.property:
             found = (outcome.property, outcome.detail)
             break
-    pipe.send(Killed(mutant=mutant.name, property=found[0], detail=found[1], schedules=number, seconds=time.monotonic() - begun))
+    killed = Killed(mutant=mutant.name, property=found[0], detail=found[1], schedules=number, seconds=time.monotonic() - begun)
+    pipe.send_bytes(msgspec.json.encode(killed))  # bytes: the parent has other classes of the same names
 
 
 def run(schedules: Sequence[Schedule], workers: int, mutants: Sequence[Mutant] = MUTANTS) -> Iterator[Killed]:
@@ -104,7 +105,11 @@ def run(schedules: Sequence[Schedule], workers: int, mutants: Sequence[Mutant] =
             if not pipe.poll(0.02) and process.is_alive() and not late:
                 continue
             try:
-                yield pipe.recv() if pipe.poll() else Killed(mutant=mutant.name, property="", detail="too slow" if late else "no verdict")
+                yield (
+                    msgspec.json.decode(pipe.recv_bytes(), type=Killed)
+                    if pipe.poll()
+                    else Killed(mutant=mutant.name, property="", detail="too slow" if late else "no verdict")
+                )
             except EOFError:
                 yield Killed(mutant=mutant.name, property="", detail="the simulator itself failed")
             process.kill()

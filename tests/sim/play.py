@@ -31,7 +31,10 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 def play(schedule: Schedule, trace: list[str] | None = None) -> Outcome:
     """Play it; never raises for a violation."""
-    warm = b"" if schedule.cold else _warm_start(schedule)  # before: a simulation has the adapters' clocks to itself
+    try:
+        warm = b"" if schedule.cold else _warm_start(schedule)  # before: a simulation has the adapters' clocks to itself
+    except Broken as violation:
+        return Outcome(property=violation.property, detail=violation.detail)
     rules = Rules()
     simulation = Simulation(schedule, rules)
     if warm:
@@ -103,6 +106,7 @@ def _thaw(simulation: Simulation, rules: Rules, frozen: bytes) -> None:
 def _peace(simulation: Simulation, rules: Rules, tick: float) -> float:
     """Nothing changes any more: within PERIODS looks all is exact, and from then on nothing is written."""
     simulation.faults.clear()
+    simulation.lasting.clear()
     simulation.world.cloud_map.throttle.rates = {}
     begin, quiet, resumed = tick, 0, False
     for _ in range(PERIODS * 2):
@@ -116,6 +120,7 @@ def _peace(simulation: Simulation, rules: Rules, tick: float) -> float:
         unmoved = writes == simulation.writes and runs == rules.runs
         quiet = quiet + 1 if exact and unmoved else 0
         if quiet == 2:
+            rules.finish()
             return tick - begin
         late = tick - begin > PERIODS * PERIOD
         contested = simulation.memory().contested

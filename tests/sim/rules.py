@@ -48,6 +48,7 @@ PROPERTIES = {
     "bounded-calls": (10, "calls stay within the design's numbers"),
     "order": (11, "no mesh write is refused for what must come before it"),
     "planned": (12, "nothing is written that the run's plan does not hold"),
+    "carried-out": (12, "a run that met no trouble reached every stage of its plan"),
     "replay": (12, "a run's kept inputs give its plan again, byte for byte"),
     "nothing-forgotten": (12, "what was recorded of instances that still stand stays recorded: sightings, confirmations of the unseen"),
     "failures-are-told": (12, "a failed execution leaves a report"),
@@ -196,6 +197,9 @@ class Rules:
             if ref.uid in exists and lie != "gone":
                 raise broken("unknown-is-not-empty", f"{where}: Seen without {ref.name}, which exists (lie: {lie or 'none'})")
             self.unwanted.setdefault(ref.uid, view.begun)
+        unlisted = exists - listed.keys() if lie in ("", "paged") and "appmesh-demo" in view.versions else ()
+        if unlisted:
+            raise broken("unknown-is-not-empty", f"{where}: Seen without {min(unlisted)}, which the list held")
         for uid in view.gone:
             name = next((ref.name for ref in registered if ref.uid == uid), "")
             if name not in got or got[name] == uid:
@@ -313,6 +317,8 @@ class Rules:
         views, registry = self.views.get(frame.run, {}), self.registries.get(frame.run)
         if registry is None:
             return
+        if plan.memory.contested and self.world.robbed < 2 and not self.world.foreign and not self.stale:
+            raise broken("stopped-by-another-hand", f"{min(plan.memory.contested)} is stopped, and there is no other hand")
         stopped = {w.service for w in plan.withheld if w.why in ("contested", "conflict")}
         ours = {
             (service.service, i.id): i.attributes
@@ -436,6 +442,7 @@ class Rules:
         if service == "appmesh":
             self._mesh_write(operation, request)
         elif operation == "RegisterInstance":
+            self.registry_writes += 1
             self._register(frame, request)
         elif operation == "DeregisterInstance":
             self._deregister(frame, request)
@@ -446,12 +453,13 @@ class Rules:
         """A call reaches Cloud Map: each run has a budget (design section 8)."""
         if frame is None or not frame.run or self.any_struck or self.sim.schedule.lag or self.sim.schedule.rates:
             return
-        count = self.calls.setdefault(frame.run, [0, 0])
+        count = self.calls.setdefault(frame.run, [0, 0, 0])
         count[0] += 1
+        count[2] += operation == "DiscoverInstances"
         count[1] += not operation.startswith(("Get", "List", "Discover"))
         pages = sum(1 + len(s.instances) // 100 for s in getattr(self.registries.get(frame.run), "services", ())) or 4
-        if count[0] > count[1] + 14 + 6 * pages and not self.meddled:
-            raise broken("bounded-calls", f"run {frame.run}: {count[0]} calls to Cloud Map for {count[1]} writes")
+        if (count[0] > count[1] + 14 + 6 * pages or count[2] > 4) and not self.meddled:
+            raise broken("bounded-calls", f"run {frame.run}: {count[0]} calls to Cloud Map for {count[1]} writes, {count[2]} discoveries")
 
     def _mesh_write(self, operation: str, request: dict[str, Any]) -> None:
         mesh = self.world.app_mesh
@@ -487,15 +495,13 @@ class Rules:
             raise broken("planned", f"{ident} registered without a plan")
         if service is not None and any(w.why == "contested" and w.service.startswith(f"{service.name}.") for w in planned.withheld):
             raise broken("stopped-by-another-hand", ident)
-        listed = {
-            i.id: i.attributes
-            for s in getattr(self.registries.get(frame.run), "services", ())
-            for i in s.instances
-            if s.id == request["ServiceId"]
-        }
-        note = listed.get(ident, {}).get("x-note")
-        if note and attributes.get("x-note") != note:
+        begun = getattr(self.registries.get(frame.run), "begun", 0.0)
+        noted = standing is not None and "x-note" in standing.attributes and self.world.decorated.get(ident, begun) < begun
+        if noted and "x-note" not in attributes and not self.stale:
             raise broken("foreign-attributes", f"{ident} loses x-note")
+        times, lost = self.robbed.get(ident, 0), self.memory.lost.get(ident, ())
+        if not self._operator().resumed and (times >= 3 or (times == 2 and len(lost) >= 2 and planned.begun > lost[-1])):
+            raise broken("stopped-by-another-hand", f"{ident} was removed {times} times by another hand")
 
     def _deregister(self, frame: Frame, request: dict[str, Any]) -> None:
         ident = request["InstanceId"]
@@ -522,14 +528,9 @@ class Rules:
         if type(view).__name__ != "Seen":
             raise broken("unseen-kept", f"{ident} of {cluster}, which run {frame.run} did not see")
         pod = self.world.pod(uid)
-        if (
-            pod is not None
-            and pod.live
-            and self.sim.now - pod.live_since > 130.0
-            and SERVICE.get(pod.kind) == service.name
-            and pod.cluster == cluster
-        ) and id(view) not in self.lied:
-            raise broken("live-kept", f"{ident} of {pod.name}, which has been live for {self.sim.now - pod.live_since:.0f} s")
+        alive = pod is not None and pod.live and pod.cluster == cluster and SERVICE.get(pod.kind) == service.name
+        if alive and self.sim.now - view.begun > 121.0 and id(view) not in self.lied:
+            raise broken("live-kept", f"{ident} of {pod.name}, for what was seen {self.sim.now - view.begun:.0f} s ago")
         if pod is None or not pod.live or pod.live_since > view.begun or id(view) in self.lied or pod.cluster != cluster:
             return
         if SERVICE.get(pod.kind) == service.name:
@@ -563,7 +564,18 @@ class Rules:
             if not told & {execution.name, mine} and mine not in base and execution.arn not in self.struck_reports:
                 raise broken("failures-are-told", f"{execution.name} failed and nothing says so")
         if name == "Reconcile":
+            if error is None and execution.arn not in self.struck_executions:
+                self._carried_out(execution)
             self._replays(execution)
+
+    def _carried_out(self, execution: Execution) -> None:
+        """A run that met no trouble reached every stage of its plan."""
+        if self.any_struck or self.meddled or self.sim.schedule.lag or self.sim.schedule.rates:
+            return
+        for run in [r for r in self.plans if r.partition("~")[0] == execution.data.get("id")]:
+            for stage in self.plans[run].stages:
+                if not any(key.startswith(f"runs/{run}/outcomes/{stage}-") for key in self.sim.runs.objects):
+                    raise broken("carried-out", f"run {run} ended well without stage {stage} of its plan")
 
     def _said(self, key: str) -> str:
         data = self.sim.state.read(key)
@@ -587,6 +599,11 @@ class Rules:
             again = decide(context, views, registry, memory, operator, sick)
             if codec.encode(again) != objects[store.key(run, "plan")]:
                 raise broken("replay", f"run {run}: {len(plan.actions)} actions, again {len(again.actions)}")
+
+    def finish(self) -> None:
+        """All is exact and quiet: what did it take?"""
+        if not self.any_struck and self.throttled > 8 + 0.2 * self.registry_writes:
+            raise broken("bounded-calls", f"{self.throttled} of {self.registry_writes} writes to Cloud Map were throttled")
 
     # --- the end --------------------------------------------------------------------------------------------------------------------------
 

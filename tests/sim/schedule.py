@@ -22,6 +22,8 @@ FAULTS = (
     "lie",  # a view of a cluster is wrong in the way `what`
     "late-failure",  # the operation that this call begins fails when its time comes
     "slow",  # … takes `arg` seconds
+    "stall",  # from here on the next `arg` calls of the function `what` are not made before its time is up
+    "failing",  # from here on the next `arg` calls of the function `what` are answered by a 5xx
     "skew",  # this function's clock is `arg` seconds off
 )
 

@@ -15,7 +15,7 @@ from crossmesh.steps import store
 from crossmesh.steps.calls import Call, Together
 
 from tests.sim import adapters, application, asl, world
-from tests.sim.schedule import Event, Schedule
+from tests.sim.schedule import Event, Fault, Schedule
 
 START = 1_800_000_000.0
 PERIOD = 60.0
@@ -89,6 +89,7 @@ class Simulation:
         self.order = 0
         self.calls = 0
         self.faults: dict[int, list[Any]] = {}
+        self.lasting: dict[str, list[Any]] = {}  # function -> [fault, calls left]
         self.beside: dict[int, list[tuple[Frame, int]]] = {}
         self.executions: dict[str, Execution] = {}
         self.names = 0
@@ -368,6 +369,8 @@ class Simulation:
         if number > CALLS_AT_MOST:
             raise Broken("bounded-calls", f"more than {CALLS_AT_MOST} calls")
         faults = self.faults.get(number)
+        if self.lasting or (faults and faults[0].do in ("stall", "failing")):
+            faults = self._lasting(frame, faults or [])
         if faults:
             self._faulty(frame, number, list(faults))
             self.world.lie, self.world.next_lag, self.world.next_failure, self.stale = "", None, False, 0
@@ -375,6 +378,18 @@ class Simulation:
             self._make(frame, number, "")
         for other, its in self.beside.pop(number, ()):
             self._make(other, its, "")
+
+    def _lasting(self, frame: Frame, faults: list[Any]) -> list[Any]:
+        """Faults that a function meets for a number of calls."""
+        for fault in faults:
+            if fault.do in ("stall", "failing"):
+                self.lasting[fault.what] = [fault, fault.arg]
+        found = [fault for fault in faults if fault.do not in ("stall", "failing")]
+        fault, left = self.lasting.get(frame.module, (None, 0))
+        if fault is not None and left > 0:
+            self.lasting[frame.module][1] -= 1
+            found.append(Fault(at=0, do="pause", arg=99.0) if fault.do == "stall" else Fault(at=0, do="error"))
+        return found
 
     def _faulty(self, frame: Frame, number: int, faults: list[Any]) -> None:
         """Apply what goes wrong at this call, in order; the last word is the call itself."""

@@ -354,7 +354,7 @@ class World:
         """The cluster is lost; another answers to its name, with pods of its own."""
         old = self.clusters[event.cluster]
         kinds = [pod.kind for pod in old.pods.values()]
-        self.clusters[event.cluster] = Cluster(event.cluster, f"rebuilt-{event.cluster}-{self.made}", version=3)
+        self.clusters[event.cluster] = Cluster(event.cluster, f"rebuilt-{event.cluster}-{self.made}", version=3 if event.arg % 2 else 5_000)
         for kind in kinds:
             self.add(event.cluster, kind)
         return ""
@@ -504,8 +504,7 @@ class World:
 
     def _do_foreign_node(self, _: Event, __: Any) -> str:
         """Somebody else's virtual node in our mesh."""
-        spec = {"listeners": [{"portMapping": {"port": 9, "protocol": "tcp"}}]}
-        return self._mesh_hand("CreateVirtualNode", {"meshName": "appmesh-demo", "virtualNodeName": "theirs", "spec": spec})
+        return self._mesh_hand("CreateVirtualNode", {"meshName": "appmesh-demo", "virtualNodeName": "theirs", "spec": {}})
 
     def _do_our_node(self, _: Event, __: Any) -> str:
         """A virtual node, router and route of ours that no manifest declares any more."""

@@ -1,0 +1,145 @@
+"""What `make proof` found, as a file; and docs/reliability.md, every number of which comes from it."""
+
+import datetime
+import json
+from typing import Any
+
+import msgspec
+
+from tests.sim.application import ROOT
+from tests.sim.mutants import MUTANTS
+from tests.sim.mutation import Killed
+from tests.sim.rules import PROPERTIES
+from tests.sim.schedule import decode
+
+RESULTS = ROOT / ".proof" / "results.json"
+TRAFFIC = ROOT / "docs" / "traffic.json"
+PAGE = ROOT / "docs" / "reliability.md"
+TITLES = (
+    "eventual exactness and stability", "unknown is not empty", "own before touch", "ids are of pods", "compare before delete",
+    "add before remove, dead ones at once", "a brake, not a wall", "quiet means zero writes", "a 200 is not success", "one writer", "hints are hints",
+    "right order in the mesh", "explainable and replayable", "fail static",
+)  # fmt: skip
+
+
+class Played(msgspec.Struct, frozen=True, kw_only=True):
+    """One kind of schedules: how many there are and how many were played; `calls` are port calls, `seconds` of wall time, `violations` by property."""
+
+    name: str
+    schedules: int
+    whole: int
+    calls: int
+    seconds: float
+    virtual_hours: float
+    violations: dict[str, int] = {}
+
+
+class Results(msgspec.Struct, frozen=True, kw_only=True):
+    """All of one `make proof`."""
+
+    day: str
+    minutes: float
+    workers: int
+    full: bool
+    played: tuple[Played, ...]
+    killed: tuple[Killed, ...]
+
+    @property
+    def violations(self) -> int:
+        """Of any property, in any schedule."""
+        return sum(count for played in self.played for count in played.violations.values())
+
+    @property
+    def survivors(self) -> list[str]:
+        """Mutants that nothing caught, or that were not tried."""
+        caught = {killed.mutant for killed in self.killed if killed.property}
+        return [mutant.name for mutant in MUTANTS if mutant.name not in caught]
+
+
+def write(results: Results) -> None:
+    """Keep them, and the page made of them."""
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1))
+
+
+def read() -> Results:
+    """Those of the last run."""
+    return msgspec.json.decode(RESULTS.read_bytes(), type=Results)
+
+
+def lines(results: Results) -> list[str]:
+    """What `make proof` prints."""
+    found = [f"{'schedules':34} {'played':>9} {'of':>9} {'calls':>12} {'seconds':>8} {'virtual h':>10} violations"]
+    for played in results.played:
+        bad = ", ".join(f"{name}: {count}" for name, count in sorted(played.violations.items())) or "none"
+        found.append(
+            f"{played.name:34} {played.schedules:9,} {played.whole:9,} {played.calls:12,} {played.seconds:8.0f} {played.virtual_hours:10.0f} {bad}"
+        )
+    dead = len(MUTANTS) - len(results.survivors)
+    found.append(f"mutants killed {dead} of {len(MUTANTS)}" + (f"; alive: {', '.join(results.survivors)}" if results.survivors else ""))
+    broken = {name for played in results.played for name in played.violations}
+    rules = sorted({PROPERTIES[name][0] for name in PROPERTIES} - {PROPERTIES[name][0] for name in broken if name in PROPERTIES})
+    found.append(f"rules held {len([rule for rule in rules if rule])} of 13, by {len(PROPERTIES)} properties; exact and stable: {0 in rules}")
+    return found + traffic()
+
+
+def traffic() -> list[str]:
+    """The traffic table, where it was measured (docs/traffic.json: what a steady load through the front met in each scenario of the world)."""
+    if not TRAFFIC.is_file():
+        return ["traffic: not measured in this tree (docs/traffic.json is made by the scenarios of the world)"]
+    rows: list[dict[str, Any]] = json.loads(TRAFFIC.read_text())["rows"]
+    columns = list(rows[0])
+    head = "traffic    " + " | ".join(columns)
+    return [head, *("           " + " | ".join(str(row.get(column, "")) for column in columns) for row in rows)]
+
+
+def page(results: Results) -> str:
+    """docs/reliability.md."""
+    made = f"Made by `make proof` ({results.day}, {results.minutes:.1f} minutes of wall time on {results.workers} processes"
+    made += f"{', FULL=1' if results.full else ''}) from its results file; do not edit."
+    total = sum(played.schedules for played in results.played)
+    parts = [
+        "# How reliable it is, and how we know",
+        "",
+        made,
+        "The simulator plays the shipped `statemachines/*.asl.json`, steps and adapters",
+        "over models of Cloud Map, App Mesh and the clusters, under a virtual clock. Executions interleave at every port call; every call can be cut,",
+        "refused, lost, delayed, doubled or answered with something old. What it assumes of AWS is in [fidelity.md](fidelity.md). A schedule is JSON and",
+        "plays the same way each time.",
+        "",
+        f"**{total:,} schedules, {results.violations} violations. {len(MUTANTS) - len(results.survivors)} of {len(MUTANTS)} planted bugs caught.**",
+        "",
+        "| schedules | played | of | port calls | virtual hours | violations |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for played in results.played:
+        bad = ", ".join(f"{name} {count}" for name, count in sorted(played.violations.items())) or "0"
+        parts.append(f"| {played.name} | {played.schedules:,} | {played.whole:,} | {played.calls:,} | {played.virtual_hours:,.0f} | {bad} |")
+    parts += [
+        "",
+        "## The properties",
+        "",
+        "Each is checked at every call of every schedule, against the world's own truth (`tests/sim/rules.py`).",
+        "",
+    ]
+    parts += ["| rule | property | what it says | mutants it caught |", "| --- | --- | --- | --- |"]
+    for name, (rule, says) in sorted(PROPERTIES.items(), key=lambda item: item[1][0]):
+        caught = sum(1 for killed in results.killed if killed.property == name)
+        parts.append(f"| {rule or '–'} {TITLES[rule]} | `{name}` | {says} | {caught} |")
+    parts += ["", "## Planted bugs", "", "Sieve's classes (OSDI 2022) and every peer bug with a counterpart here (`tests/sim/mutants.py`).", ""]
+    parts += ["| bug | class | whose | caught by | after |", "| --- | --- | --- | --- | --- |"]
+    fates = {killed.mutant: killed for killed in results.killed}
+    for mutant in MUTANTS:
+        fate = fates.get(mutant.name)
+        by = f"`{fate.property}`" if fate and fate.property else "**alive**"
+        parts.append(f"| {mutant.name} | {mutant.sieve} | {mutant.peer or 'ours'} | {by} | {fate.schedules if fate else 0} schedules |")
+    parts += ["", "## Bugs that schedules found in this project", "", "Each schedule is kept and played for ever (`tests/sim/scenarios`).", ""]
+    for path in sorted((ROOT / "tests/sim/scenarios").glob("*.json")):
+        parts.append(f"- `{path.stem}`: {decode(path.read_bytes()).note}")
+    parts += ["", "## Traffic", "", *(f"    {line}" for line in traffic()), ""]
+    return "\n".join(parts)
+
+
+def today() -> str:
+    """The day of a run."""
+    return datetime.datetime.now(datetime.UTC).date().isoformat()

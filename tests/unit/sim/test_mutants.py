@@ -1,0 +1,20 @@
+"""The planted bugs fit the source as it is; a mutant that changes nothing breaks nothing, one that does is caught. All of them are `make proof`'s."""
+
+from tests.sim import mutation
+from tests.sim.mutants import MUTANTS, STEPS, Mutant, mend
+from tests.unit.sim.test_schedules import WORK
+
+
+def test_every_planted_bug_still_fits_its_source() -> None:
+    assert mend() == []
+    assert len(MUTANTS) >= 60
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
+
+
+def test_a_bug_is_caught_and_its_absence_is_not() -> None:
+    old = "if alive:\n"
+    same = Mutant("nothing", f"{STEPS}/lease.py", old, old, "indirect")
+    pause = "yield from lease.check(self.run)\n            yield from self._window(queues)"
+    bug = Mutant("no lease check", f"{STEPS}/apply_registry.py", pause, "yield from self._window(queues)", "intermediate")
+    found = {killed.mutant: killed.property for killed in mutation.run([WORK], 1, [same, bug])}
+    assert found == {"nothing": "", "no lease check": "lease-each-batch"}
