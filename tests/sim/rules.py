@@ -10,7 +10,6 @@ from crossmesh import codec
 from crossmesh.core.actions import Memory, Operator, RegistryPlan
 from crossmesh.core.views import RegistryView, Sick, View
 from crossmesh.steps import store
-from crossmesh.steps.drive import drive
 from crossmesh.steps.plan_registry import decide
 
 from tests.sim.clusters import TROUBLES
