@@ -3,7 +3,9 @@
 The deployed machines are exercised in tests/e2e; this only strings their steps together.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 from crossmesh.adapters.memory import (
     MemoryClock,
@@ -16,6 +18,7 @@ from crossmesh.adapters.memory import (
     MemoryTelemetry,
 )
 from crossmesh.core.actions import RegistryPlan
+from crossmesh.errors import CrossmeshError
 from crossmesh.steps import (
     apply_registry,
     look,
@@ -29,9 +32,9 @@ from crossmesh.steps import (
     take_lease,
     verify_registry,
 )
-from crossmesh.steps.calls import Step
+from crossmesh.steps.calls import Call, Step, Together
 from crossmesh.steps.context import Context
-from crossmesh.steps.drive import drive
+from crossmesh.steps.drive import drive, perform
 
 from tests.builders import NAMESPACE
 
@@ -103,6 +106,29 @@ class MemoryWorld:
         """uids registered in a service."""
         found = self.registry._service(NAMESPACE, service)
         return {a["crossmesh/pod-uid"] for a in self.registry.instances.get(found.id, {}).values() if "crossmesh/pod-uid" in a}
+
+
+def played(step: Step[Any], world: MemoryWorld, go_on: Callable[[Call | Together], bool]) -> bool:
+    """Drive `step` for as long as `go_on`, told of each thing asked before it is done; True where the step ended by itself. Errors reach it as in `drive`."""
+    answer, error = None, None
+    while True:
+        try:
+            asked = step.throw(error) if error else step.send(answer)
+        except StopIteration:
+            return True
+        if not go_on(asked):
+            return False
+        answers = [_attempted(call, world) for call in (asked.calls if isinstance(asked, Together) else (asked,))]
+        first = answers[0]
+        error = first if isinstance(first, CrossmeshError) and not isinstance(asked, Together) else None
+        answer = answers if isinstance(asked, Together) else first
+
+
+def _attempted(call: Call, world: MemoryWorld) -> Any:
+    try:
+        return perform(call, world.ports)
+    except CrossmeshError as error:
+        return error
 
 
 def _seconds(text: str) -> float:

@@ -205,3 +205,37 @@ def test_with_the_gate_a_rolling_update_never_has_fewer_live_instances_than_befo
     time.sleep(0.2)
     run()
     assert world.pods_in() == set(pods_of(rolling, "Ready"))
+
+
+def test_beside_awss_controller_nothing_is_written_and_without_it_all_is(cluster: Cluster) -> None:
+    cluster.pod("p1")
+    key = ("", "pods", "demo", "p1")
+    cluster.store.update(key, lambda old: {**old, "metadata": {**old["metadata"], "labels": {"version": "blue"}}})
+    controller(cluster, "demo", 1)
+    world, where = MemoryWorld(), context(clusters=("c",))
+    ports = {**world.ports, "Clock": SystemClock(), "Clusters": adapter(cluster)}
+    held = drive(world.steps(where, "run-beside"), ports)
+    assert world.registry.writes == []
+    assert [w.why for w in held.withheld] == ["controller"]
+    assert "demo/appmesh-controller" in world.telemetry.reports[-1].notes[0]
+    scaled = ("apps", "deployments", "demo", "appmesh-controller")
+    cluster.store.update(scaled, lambda old: {**old, "spec": {**old["spec"], "replicas": 0}})
+    drive(world.steps(where, "run-alone"), ports)
+    assert len(world.pods_in()) == 1
+
+
+def test_awss_leftovers_of_a_real_list_are_taken_over(cluster: Cluster) -> None:
+    """One of a pod that runs, one of a pod that a GET cannot find: both leave, after ours stands."""
+    cluster.pod("p1")
+    cluster.store.update(("", "pods", "demo", "p1"), lambda old: {**old, "metadata": {**old["metadata"], "labels": {"version": "blue"}}})
+    world, where = MemoryWorld(), context(clusters=("c",), adopt=True)
+    ports = {**world.ports, "Clock": SystemClock(), "Clusters": adapter(cluster)}
+    drive(world.steps(where, "run-first"), ports)
+    service = next(iter(world.registry.services))
+    ours = world.registry.instances[service]
+    for name, ip in (("p1", "10.0.0.1"), ("p2", "10.0.0.2")):
+        marks = {"k8s.io/pod": name, "k8s.io/namespace": "demo", "appmesh.k8s.aws/mesh": "demo", "appmesh.k8s.aws/virtualNode": "blue_demo"}
+        ours[ip] = {"AWS_INSTANCE_IPV4": ip, **marks}
+    drive(world.steps(where, "run-adopting"), ports)
+    assert [a.get("k8s.io/pod") for a in ours.values()] == ["p1"]
+    assert all("crossmesh/owner" in a for a in ours.values())

@@ -5,14 +5,13 @@ from typing import Any
 import msgspec
 import pytest
 from crossmesh.core.actions import Deregister, Outcome, Register
-from crossmesh.errors import Conflict, NotFound, RefusedError
+from crossmesh.errors import Conflict, RefusedError
 from crossmesh.ports import Operation
 from crossmesh.steps import store
-from crossmesh.steps.calls import Call, Together
-from crossmesh.steps.drive import drive, perform
+from crossmesh.steps.drive import drive
 
 from tests.builders import context, node, pod
-from tests.passes import MemoryWorld
+from tests.passes import MemoryWorld, played
 from tests.unit.core.test_adoption import theirs
 
 
@@ -100,32 +99,18 @@ def test_a_service_deleted_meanwhile_is_made_again() -> None:
     world.run(context())
     world.clusters.put("a", pod("u1", terminating=True))
     world.clusters.put("a", pod("u4444"))
-    steps, answer, error = world.steps(context(), "run-gone"), None, None
-    with pytest.raises(StopIteration):  # noqa: PT012 - the loop drives the run call by call
-        while True:
-            asked = steps.throw(error) if error else steps.send(answer)
-            if world.runs.get("runs/run-gone/plan.json"):
-                world.registry.services.pop("srv-1", None)
-                world.registry.instances.pop("srv-1", None)
-            answer, error = None, None
-            answers = [attempt(c, world) for c in (asked.calls if isinstance(asked, Together) else (asked,))]
-            if isinstance(asked, Together):
-                answer = answers
-            elif isinstance(answers[0], Exception):
-                error = answers[0]
-            else:
-                answer = answers[0]
+
+    def deleted(_: object) -> bool:
+        if world.runs.get("runs/run-gone/plan.json"):
+            world.registry.services.pop("srv-1", None)
+            world.registry.instances.pop("srv-1", None)
+        return True
+
+    assert played(world.steps(context(), "run-gone"), world, deleted)
     assert {result for result, _ in outcomes(world, "run-gone")} == {"stale"}
     assert world.look_again[-1] > 0
     world.run(context())
     assert world.pods_in() == {"u22", "u4444"}
-
-
-def attempt(call: Call, world: MemoryWorld) -> Any:
-    try:
-        return perform(call, world.ports)
-    except (NotFound, Conflict) as error:
-        return error
 
 
 def test_one_add_that_fails_keeps_only_what_waits_for_it() -> None:

@@ -5,11 +5,10 @@ from typing import Any
 import pytest
 from crossmesh.adapters.memory import MemoryClock
 from crossmesh.errors import Throttled
-from crossmesh.steps.calls import Together
-from crossmesh.steps.drive import perform
+from crossmesh.steps.calls import Call, Together
 
 from tests.builders import context, pod
-from tests.passes import MemoryWorld
+from tests.passes import MemoryWorld, played
 
 PODS, RATE, BURST = 1_000, 5.0, 100.0
 FUNCTION_TIMEOUT, MACHINE_TIMEOUT = 60.0, 3_600.0  # seconds: template.yaml and reconcile.asl.json
@@ -45,31 +44,16 @@ def slow_world() -> MemoryWorld:
 
 def drive_until(world: MemoryWorld, stop_after: float) -> list[float]:
     """A run, killed once so many seconds have passed; when each part of its work ended, as seconds since its beginning."""
-    steps, answer, error, began, parts = world.steps(context(), f"run-{len(world.runs.objects)}"), None, None, world.clock.now(), []
-    while world.clock.now() - began < stop_after:
-        try:
-            asked = steps.throw(error) if error else steps.send(answer)
-        except StopIteration:
-            break
-        answer, error = None, None
-        answers = [attempt(world, call) for call in (asked.calls if isinstance(asked, Together) else (asked,))]
-        if not isinstance(asked, Together) and asked.method == "put" and "/outcomes/" in asked.args[0]:
+    began, parts = world.clock.now(), list[float]()
+
+    def go_on(asked: Call | Together) -> bool:
+        if isinstance(asked, Call) and asked.method == "put" and "/outcomes/" in asked.args[0]:
             parts.append(world.clock.now() - began)
-        if isinstance(asked, Together):
-            answer = answers
-        elif isinstance(answers[0], Exception):
-            error = answers[0]
-        else:
-            answer = answers[0]
+        return world.clock.now() - began < stop_after
+
+    played(world.steps(context(), f"run-{len(world.runs.objects)}"), world, go_on)
     world.executions.alive.clear()
     return parts
-
-
-def attempt(world: MemoryWorld, call: Any) -> Any:
-    try:
-        return perform(call, world.ports)
-    except Throttled as error:
-        return error
 
 
 def test_the_loop_carries_on_over_several_calls_and_stays_within_every_time() -> None:
