@@ -4,11 +4,12 @@ from typing import Any
 
 import msgspec
 import pytest
-from crossmesh.core.actions import Deregister, Outcome, Register
+from crossmesh.core.actions import Deregister, Outcome, Register, RegistryPlan
 from crossmesh.errors import Conflict, RefusedError
 from crossmesh.ports import Operation
 from crossmesh.steps import store
 from crossmesh.steps.drive import drive
+from crossmesh.steps.report_run import next_look
 
 from tests.builders import context, node, pod
 from tests.passes import MemoryWorld, played
@@ -207,3 +208,22 @@ def test_a_plan_with_a_move_writes_add_proof_and_removal_in_that_order() -> None
     assert [type(a).__name__ for a in plan.actions if isinstance(a, Register | Deregister)] == ["Register", "Register", "Deregister"]
     assert world.registry.writes[-1][0] == "deregister"
     assert (world.pods_in("color"), world.pods_in("front")) == ({"o1"}, {"u1"})
+
+
+@pytest.mark.parametrize(
+    ("again_at", "setbacks", "expected"),
+    [
+        (0.0, 0, 0.0),
+        (120.0, 0, 120.0),  # a confirmation
+        (90.0, 0, 90.0),  # a window of a full service: at once
+        (0.0, 2, 104.0),
+        (120.0, 2, 104.0),  # the unsettled does not wait for the confirmation
+        (103.0, 5, 103.0),  # nor the other way round
+        (90.0, 1, 102.0),  # never without a pause where something failed
+        (90.0, 50, 132.0),
+        (120.0, 50, 120.0),
+        (0.0, 6, 0.0),
+    ],
+)
+def test_when_a_run_looks_again(again_at: float, setbacks: int, expected: float) -> None:
+    assert next_look(RegistryPlan(again_at=again_at), setbacks, now=100.0) == expected

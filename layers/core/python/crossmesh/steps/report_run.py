@@ -73,17 +73,22 @@ def run(request: Request, context: Context) -> Step[Response]:
     yield from call(State.write, LAST, codec.encode(report))
     yield from call(Telemetry.report, report)
     step = (yield from shifts.next_due()) if kind == "applied" else 0.0
-    waits = [at for at in (_due(plan, setbacks, now) if plan else 0.0, step) if at]
+    waits = [at for at in (next_look(plan, setbacks, now) if plan else 0.0, step) if at]
     due = now if kind == "superseded" else min(waits, default=0.0)
     return Response(kind=kind, look_again=due > 0, wait_until=_rfc3339(due) if due else "")
 
 
-def _due(plan: RegistryPlan, setbacks: int, now: float) -> float:
-    """When to look again: a confirmation comes due, or something was left unsettled: then 2, 4, … 32 s later, after that with the schedule."""
+def next_look(plan: RegistryPlan, setbacks: int, now: float) -> float:
+    """When to look again, 0 = with the schedule. Something unsettled: 2, 4, … 32 s later, then with the schedule; a confirmation: when it comes due.
+
+    What could go on at once (`again_at` has passed) waits as the unsettled does, or a run that never gets on would follow itself without a pause.
+    """
     if not setbacks:
         return plan.again_at
-    back_off = now + 2.0**setbacks if setbacks <= _TRIES else 0.0
-    return max(plan.again_at, back_off) if plan.again_at else back_off
+    tried, later = setbacks > _TRIES, now + 2.0 ** min(setbacks, _TRIES)
+    if plan.again_at > now:
+        return plan.again_at if tried else min(plan.again_at, later)
+    return 0.0 if tried and not plan.again_at else later
 
 
 def _views(context: Context, this: Run) -> Step[tuple[View, ...]]:
