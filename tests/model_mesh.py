@@ -1,6 +1,7 @@
 """AWS clients over the world's models, in this process; and the real App Mesh adapter on one: what App Mesh refuses, a step's test sees refused."""
 
 import random
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -36,6 +37,7 @@ class Client:
 
     def __init__(self, model: Any, operations: Iterable[str] = OPERATIONS) -> None:
         self.model, self.exceptions = model, Exceptions()
+        self._lock = threading.Lock()
         self._by_method = {xform_name(name): name for name in operations}
         self.calls: dict[str, int] = {}
         self.spoil: Callable[[str, bool], str | None] = lambda operation, done: None
@@ -46,14 +48,16 @@ class Client:
         return lambda **request: self.call(self._by_method[method], request)
 
     def call(self, operation: str, request: Document) -> Document:
-        self.calls[operation] = self.calls.get(operation, 0) + 1
-        self._spoiled(operation, done=False)
-        try:
-            answer: Document = self.model.call(operation, request)
-        except AwsError as error:
-            raise getattr(self.exceptions, error.code)({"Error": {"Code": error.code, "Message": error.message}}, operation) from error
-        self._spoiled(operation, done=True)
-        return answer
+        """One call at a time: the model knows no threads, and every call counts."""
+        with self._lock:
+            self.calls[operation] = self.calls.get(operation, 0) + 1
+            self._spoiled(operation, done=False)
+            try:
+                answer: Document = self.model.call(operation, request)
+            except AwsError as error:
+                raise getattr(self.exceptions, error.code)({"Error": {"Code": error.code, "Message": error.message}}, operation) from error
+            self._spoiled(operation, done=True)
+            return answer
 
     def _spoiled(self, operation: str, *, done: bool) -> None:
         if code := self.spoil(operation, done):
