@@ -53,8 +53,7 @@ def deployed() -> Iterator[Deployed]:
 
 
 @pytest.fixture
-def here(deployed: Deployed) -> Iterator[Deployed]:
-    """The healed world, healed again afterwards."""
+def here(deployed: Deployed) -> Deployed:
+    """The healed world: whatever a test leaves broken, the next one heals first."""
     deployed.heal()
-    yield deployed
-    deployed.heal()
+    return deployed

@@ -10,12 +10,10 @@ ROOT = Path(__file__).resolve().parent.parent / "scenarios"
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The world before it begins. `replicas` of Deployments of the colours' cluster; `pre_stop`: seconds that a colour pod goes on serving once told to end;
-    `watchers`: whether hints come by themselves."""
+    """The world before it begins. `replicas` of Deployments of the colours' cluster; `pre_stop`: seconds that a colour pod goes on serving once told to end."""
 
     replicas: dict[str, int] = {}
     pre_stop: int = 0
-    watchers: bool = True
 
 
 class Act(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
