@@ -82,6 +82,7 @@ class Filled:
         if len(value) == 1:
             ((name, argument),) = value.items()
             known = {"Ref": self._ref, "Fn::GetAtt": self._attribute, "Fn::Sub": self._sub, "Fn::If": self._if, "Fn::Join": self._join}
+            known["Fn::Select"] = self._select
             if name in known:
                 return known[name](argument)
         return {key: filled for key, item in value.items() if (filled := self.fill(item)) != NOTHING}
@@ -125,6 +126,9 @@ class Filled:
     def _join(self, argument: list[Any]) -> str:
         return str(argument[0]).join(map(str, self.fill(argument[1])))
 
+    def _select(self, argument: list[Any]) -> Any:
+        return self.fill(argument[1])[int(argument[0])]
+
     def holds(self, condition: dict[str, Any]) -> bool:
         """Whether a condition is true."""
         ((name, argument),) = condition.items()
@@ -137,4 +141,4 @@ class Filled:
 
 def _default(parameter: dict[str, Any]) -> Any:
     value = parameter.get("Default", "")
-    return [part for part in str(value).split(",") if part] if parameter["Type"] == "CommaDelimitedList" else value
+    return str(value).split(",") if parameter["Type"] == "CommaDelimitedList" else value  # of "" CloudFormation makes one empty item

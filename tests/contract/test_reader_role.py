@@ -40,7 +40,7 @@ def test_whoever_may_assume_is_who_is_named_as_a_reader() -> None:
 
 
 def test_without_other_accounts_nobody_assumes_anything() -> None:
-    template = Filled(ClusterRoleArns=[])
+    template = Filled(ClusterRoleArns=[""])
     for role in template.of_type("AWS::IAM::Role").values():
         for policy in role.get("Policies", ()):
             assert all("sts:AssumeRole" not in statement["Action"] for statement in policy["PolicyDocument"]["Statement"])
