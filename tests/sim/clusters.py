@@ -108,6 +108,8 @@ class Cluster:
             raise EOFError
         if place == "/apis/apps/v1/deployments":
             return 200, b'{"kind": "DeploymentList", "metadata": {"resourceVersion": "1"}, "items": []}'
+        if place.endswith("/deployments"):
+            return 200, b'{"kind": "DeploymentList", "metadata": {"resourceVersion": "1"}, "items": []}'
         if parts == ["nodes"]:
             labels = {"topology.kubernetes.io/region": "us-east-1", "topology.kubernetes.io/zone": "us-east-1a"}
             node = {"metadata": {"name": "n1", "labels": labels}}

@@ -36,8 +36,8 @@ def everything() -> Iterator[Schedule]:
     yield from _other_hands()
     yield from _removals()
     yield from _registry()
-    yield from _leases()
     yield from _windows()
+    yield from _leases()
 
 
 def _other_hands() -> Iterator[Schedule]:

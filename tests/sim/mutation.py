@@ -15,7 +15,7 @@ from tests.sim import application
 from tests.sim.mutants import MUTANTS, Mutant
 from tests.sim.schedule import Schedule
 
-PATIENCE = 90.0  # seconds of wall time that one mutant may take
+PATIENCE = 240.0  # seconds of wall time that one mutant may take
 _PACKAGE = "layers/core/python/"
 
 

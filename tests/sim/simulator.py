@@ -21,7 +21,7 @@ START = 1_800_000_000.0
 PERIOD = 60.0
 READS = {
     "find_services", "revision", "list_instances", "operation", "discover", "list", "describe", "tags", "read_lease", "read", "get", "running",
-    "observe", "load_balancer", "probe", "manifests",
+    "observe", "load_balancer", "probe", "manifests", "workloads",
 }  # fmt: skip
 UNCOUNTED = ("Clock", "Telemetry")
 PATIENCE = 15.0  # seconds until a client gives up waiting

@@ -177,7 +177,7 @@ class Namespace:
     def shown(self, account: str, *, full: bool = True) -> Document:
         """As GetNamespace (`full`) or ListNamespaces shows it."""
         properties: Document = {"HttpProperties": {"HttpName": self.name}}
-        properties["DnsProperties"] = {"HostedZoneId": self.zone, "SOA": {"TTL": self.ttl}} if self.zone else {"SOA": {}}
+        properties["DnsProperties"] = {"HostedZoneId": self.zone, "SOA": {"TTL": self.ttl}} if self.zone else {}
         document: Document = {
             "Id": self.id,
             "Arn": self.arn,
