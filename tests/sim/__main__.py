@@ -1,6 +1,7 @@
 """`make proof`: every single fault at every call, two runs at every pair of points, pairs of faults, narrow windows, random schedules, and the planted bugs.
 
-PROOF_MINUTES (6) is the box of wall time for all of it, PROOF_WORKERS (2) the processes; FULL=1 plays 1,000,000 random schedules however long that takes.
+PROOF_MINUTES (6) is the box of wall time for all of it, PROOF_WORKERS (2) the processes; PROOF_PARTS (mutants,schedules) leaves
+one half as the last run had it; FULL=1 plays 1,000,000 random schedules however long that takes.
 A schedule that breaks a property is shrunk and kept in tests/sim/scenarios. Ends 0 only where nothing was broken and no planted bug survived.
 """
 
@@ -24,6 +25,7 @@ from tests.sim.schedule import Schedule, encode
 
 MINUTES = float(os.environ.get("PROOF_MINUTES", "6"))
 WORKERS = int(os.environ.get("PROOF_WORKERS", "2"))
+PARTS = set(os.environ.get("PROOF_PARTS", "mutants,schedules").split(","))
 FULL = os.environ.get("FULL", "") not in ("", "0")
 RANDOM = 1_000_000
 CHUNK = 40
@@ -122,6 +124,40 @@ def keep(broken: str, schedule: Schedule) -> None:
     print(f"VIOLATION of {broken}: {outcome.detail}\n  kept as {path.relative_to(ROOT)}", flush=True)
 
 
+def planted(windows: list[Schedule]) -> list[mutation.Killed]:
+    """What became of each planted bug."""
+    begun, killed = time.monotonic(), []
+    for fate in mutation.run([*windows, *(randomly(seed) for seed in range(1, 101))], WORKERS):
+        killed.append(fate)
+        if not fate.property:
+            print(f"SURVIVED: {fate.mutant} {fate.detail}", flush=True)
+    print(f"{len(killed)} planted bugs tried in {time.monotonic() - begun:.0f} s", flush=True)
+    names = [mutant.name for mutant in MUTANTS]
+    return sorted(killed, key=lambda fate: names.index(fate.mutant))
+
+
+def schedules(windows: list[Schedule], end: float) -> list[results.Played]:
+    """Every kind of schedules, each within its share of what is left of the box (two fifths of it at the least)."""
+    singles = list(explore.singles())
+    overlaps, pairs = explore.overlaps_count(), explore.pairs_count()
+    gc.collect()
+    gc.freeze()
+    now = time.monotonic()
+    left = max(end - now, MINUTES * 24)
+    cut = itertools.accumulate(share / sum(SHARES.values()) for share in SHARES.values())
+    ends = {name: now + left * share for name, share in zip(SHARES, cut, strict=True)}
+    if FULL:
+        ends |= dict.fromkeys(("singles", "directed", "overlaps", "random"), float("inf"))
+    with mp.get_context("fork").Pool(WORKERS) as pool:
+        return [
+            box("every single fault, every call", pool, tally, singles, len(singles), ends["singles"]),
+            box("narrow windows, kept scenarios", pool, tally, windows, len(windows), ends["directed"]),
+            box("two runs, every pair of points", pool, tally, explore.overlaps(), overlaps, ends["overlaps"]),
+            box("every pair of five faults", pool, tally, explore.pairs(), pairs, ends["pairs"]),
+            box("random", pool, tally_seeds, range(1, RANDOM + 1), RANDOM, ends["random"]),
+        ]
+
+
 def main() -> int:
     """All of it."""
     moved = mend()
@@ -129,39 +165,12 @@ def main() -> int:
         print("\n".join(moved))
         return 1
     begun = time.monotonic()
-    end = begun + MINUTES * 60
     windows = list(directed.everything())
-    for_mutants = [*windows, *(randomly(seed) for seed in range(1, 101))]
-    killed = []
-    for fate in mutation.run(for_mutants, WORKERS):
-        killed.append(fate)
-        if not fate.property:
-            print(f"SURVIVED: {fate.mutant} {fate.detail}", flush=True)
-    print(f"{len(killed)} mutants tried in {time.monotonic() - begun:.0f} s", flush=True)
-    singles = list(explore.singles())
-    overlaps, pairs = explore.overlaps_count(), explore.pairs_count()
-    gc.collect()
-    gc.freeze()
-    played = []
-    with mp.get_context("fork").Pool(WORKERS) as pool:
-        left = end - time.monotonic()
-        cut = itertools.accumulate(SHARES.values())
-        ends = {name: end - left + left * share / sum(SHARES.values()) for name, share in zip(SHARES, cut, strict=True)}
-        forever = float("inf") if FULL else 0.0
-        played.append(box("every single fault, every call", pool, tally, singles, len(singles), max(ends["singles"], forever)))
-        played.append(box("narrow windows, kept scenarios", pool, tally, windows, len(windows), max(ends["directed"], forever)))
-        played.append(box("two runs, every pair of points", pool, tally, explore.overlaps(), overlaps, max(ends["overlaps"], forever)))
-        played.append(box("every pair of five faults", pool, tally, explore.pairs(), pairs, ends["pairs"]))
-        seeds = range(1, RANDOM + 1)
-        played.append(box("random", pool, tally_seeds, seeds, RANDOM, max(ends["random"], forever)))
-    found = results.Results(
-        day=results.today(),
-        minutes=(time.monotonic() - begun) / 60,
-        workers=WORKERS,
-        full=FULL,
-        played=tuple(played),
-        killed=tuple(sorted(killed, key=lambda k: [m.name for m in MUTANTS].index(k.mutant))),
-    )
+    last = results.read() if {"mutants", "schedules"} != PARTS else None
+    killed = planted(windows) if "mutants" in PARTS or last is None else list(last.killed)
+    played = schedules(windows, begun + MINUTES * 60) if "schedules" in PARTS or last is None else list(last.played)
+    minutes = (time.monotonic() - begun) / 60
+    found = results.Results(day=results.today(), minutes=minutes, workers=WORKERS, full=FULL, played=tuple(played), killed=tuple(killed))
     results.write(found)
     print("\n".join(results.lines(found)))
     return 1 if found.violations or found.survivors else 0
