@@ -54,6 +54,11 @@ class Grant(msgspec.Struct, frozen=True, order=True):
     action: str
 
 
+def folder_of(function: str) -> str:
+    """A function's folder, and its step's name."""
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in function.removesuffix("Function")).lstrip("_")
+
+
 def grants(template: Filled) -> dict[Grant, Document]:
     """Every grant that the template itself makes to functions, with its statement."""
     found = {}
@@ -120,7 +125,7 @@ class InProcessAccount:
 
     def invoke(self, function: str, context: Context, **event: Any) -> Any:
         """Run a function's step with the real adapters, as its role."""
-        folder = "".join(f"_{c.lower()}" if c.isupper() else c for c in function.removesuffix("Function")).lstrip("_")
+        folder = folder_of(function)
         step = import_module(f"crossmesh.steps.{folder}")
         self.function = function
         ports = Ports(REGION, TABLE, BUCKET)

@@ -1,16 +1,19 @@
 """Each right of each function's deployed role is needed and none is missing: taken away alone, a situation that uses it turns red."""
 
+import re
 from contextlib import suppress
 from functools import cache
 
 import pytest
 
-from tests.contract.iam.account import Grant, InProcessAccount, grants
+from tests.contract.iam.account import Grant, InProcessAccount, folder_of, grants
 from tests.contract.iam.reasons import REASONS, UNPROVED
 from tests.contract.iam.situations import SITUATIONS, Situation
 from tests.contract.iam.table import FILE, text
 from tests.contract.template import Filled
+from world.deploy import ROOT
 
+PACKAGE = ROOT / "layers" / "core" / "python" / "crossmesh"
 TEMPLATE = Filled()
 
 
@@ -66,3 +69,11 @@ def test_the_page_of_rights_is_as_the_template() -> None:
 
 def test_every_right_has_its_reason_and_every_reason_its_right() -> None:
     assert {grant.action for grant in grants(TEMPLATE)} == set(REASONS)
+
+
+@pytest.mark.parametrize("function", sorted({grant.function for grant in grants(TEMPLATE)}))
+def test_a_step_that_may_write_a_lease_may_update_the_table(function: str) -> None:
+    """By the source, for functions whose situations are not written yet, too: the lease is the one thing that is updated in place."""
+    text = (PACKAGE / "steps" / f"{folder_of(function)}.py").read_text()
+    writes = bool(re.search(r"lease\.(check|take|give_back|drop)\(|write_lease|ask_again|sick\.review|shifts\.record", text))
+    assert writes == (Grant(function, "StateLease", "dynamodb:UpdateItem") in grants(TEMPLATE))
