@@ -205,10 +205,10 @@ class Tier:
 
 
 @contextmanager
-def running_tier(name: str, root: Path) -> Iterator[Tier]:
-    """Two clusters of a tier and the AWS they trust. eksc2 has no watch cache where there is one, so that what is compacted is gone."""
+def running_tier(name: str, root: Path, *, forgetful: bool = True) -> Iterator[Tier]:
+    """Two clusters of a tier and the AWS they trust. `forgetful`: eksc2 is without Kubernetes' watch cache, so that what is compacted is gone."""
     parts = CLUSTERS_ONLY if name == "embedded" else REAL_CLUSTERS_ONLY
-    with running_world(name, root, filled=False, parts=parts, clusters={"eksc2": {"watch_cache": False}}) as world:
+    with running_world(name, root, filled=False, parts=parts, clusters={"eksc2": {"watch_cache": not forgetful}}) as world:
         yield Tier(name, world)
 
 
