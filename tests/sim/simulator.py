@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 from crossmesh import codec
-from crossmesh.adapters.memory import MemoryRunStore, MemoryState
+from crossmesh.adapters.memory import MemoryBalancers, MemoryNetworks, MemoryRunStore, MemoryState
 from crossmesh.core.actions import Memory, Operator
 from crossmesh.core.canary import Sample
 from crossmesh.errors import CrossmeshError, RefusedError, Throttled, TransientError
@@ -109,6 +109,9 @@ class Simulation:
             "RunStore": self.runs,
             "Executions": self,
             "Front": self,
+            "Networks": MemoryNetworks(),
+            "Instances": self,
+            "Balancers": MemoryBalancers(),
             "Telemetry": self,
         }
         rules.begin(self)
@@ -132,6 +135,10 @@ class Simulation:
     def probe(self, _url: str, requests: int, _timeout: float, _canary: str, **_: Any) -> tuple[Sample, ...]:
         """Requests through the mesh as it is."""
         return tuple(Sample(status=200, body=self.world.answer(self.rng), latency_ms=5.0) for _ in range(min(requests, 8)))
+
+    def ask(self, *_: Any, **__: Any) -> Any:
+        """A pod asked directly (the canary's diagnosis): it does not answer."""
+        return Sample(error="timeout")
 
     def _client(self, service: str) -> adapters.Client:
         model = self.world.cloud_map if service == "servicediscovery" else self.world.app_mesh
