@@ -44,7 +44,7 @@ def test_state_stays_small_at_5000_pods() -> None:
 
 
 def test_a_hundred_clusters_fit_into_one_inline_map() -> None:
-    """docs/decisions/0009: payload of 256 KiB, history of 25,000 events, five passes a run."""
+    """docs/decisions/0012: payload of 256 KiB, history of 25,000 events, five passes a run."""
     name = "a-cluster-with-a-rather-long-name-00"
     run = take_lease.Response(
         held=False, run=Run(id="look-" + "0" * 40, execution="arn:aws:states:" + "x" * 120, config="0" * 64, look="runs/" + "0" * 60)
