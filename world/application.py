@@ -18,6 +18,7 @@ from world.deploy import STACK, stack_outputs
 from world.state import World
 
 NAMESPACE = "appmesh-demo.pvt.aws.local"
+HINT_AGAIN_S = 15.0
 
 
 class Application:
@@ -47,11 +48,17 @@ class Application:
         return codec.decode(data, Report) if data else None
 
     def look(self, seconds: float = 60.0) -> Report:
-        """Hint, and wait for a look that began after it (and for the run it asked for, if any)."""
+        """Hint, and wait for a look that began after it (and for the run it asked for, if any). A hint that met a look which a deployment ended is lost, as
+        the schedule would make up for: so hint again from time to time."""
         before = self.last("look")
         self.hint()
+        hinted = time.monotonic()
 
         def newer() -> Report | None:
+            nonlocal hinted
+            if time.monotonic() - hinted > HINT_AGAIN_S:
+                self.hint()
+                hinted = time.monotonic()
             found = self.last("look")
             return found if found and (before is None or found.at > before.at) else None
 

@@ -106,7 +106,10 @@ def route_deleted(here: Deployed) -> Broken:
 
 def port_closed(here: Deployed) -> Broken:
     close_port(here.world.document, "eksc2", "eksc1", 8080)
-    wait_for(lambda: not {"blue", "red"} & here.app.mix(4).keys(), 20, "no colour")
+    time.sleep(1.2)  # the emulated network reads its rules once a second
+    here.app.tell("dataplane", "envoy/kill")  # connections that stand are not cut by a rule, here as on AWS
+    wait_for(lambda: any("upstream connect error" in body for body in here.app.mix(4)), 20, "connections to be refused")
+    here.front.wait_ready("appmesh-demo", "app=front", 1)
     return Broken("network:eksc1→eksc2:8080", ("port 8080 of eksc2 is closed to eksc1",))  # the application opens it when it may again
 
 
@@ -318,7 +321,7 @@ def test_a_dead_instance_is_marked_for_the_planner_until_it_answers_again_and_on
     assert marks() == {}, "its cluster is not seen: that only alarms"
     paused.colours.tell("dark", {"on": False})
     paused.app.diagnosed(requests=REQUESTS)
-    assert set(marks()) == {instance}
+    wait_for(lambda: set(marks()) == {instance}, 20, "the mark of the dead instance")  # the diagnosis is told before it is acted on
     assert marks()[instance].uid in instance
     paused.colours.delete("Pod", "appmesh-demo", pod, grace=0)
     paused.colours.wait_ready("appmesh-demo", "app=colorapp", 2)

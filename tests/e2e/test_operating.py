@@ -47,6 +47,7 @@ def test_drift_is_noticed_by_its_cloudtrail_event_alone(here: Deployed) -> None:
 
 
 def test_status_says_in_json_and_exit_code_whether_all_is_well(here: Deployed) -> None:
+    wait_for(lambda: (verdict := here.app.canary().last) and verdict.kind == "good", 60, "a good canary")
     code, found = crossmesh(here, "status")
     assert (code, found["ok"], found["problems"]) == (0, True, [])
     here.colours.tell("dark", {"on": True})

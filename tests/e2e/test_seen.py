@@ -23,7 +23,7 @@ def test_a_canarys_request_is_followed_from_the_load_balancer_over_front_to_a_co
     assert path[2] == "front_appmesh-demo", path
     assert path[3] in ("colorapp-blue_appmesh-demo", "colorapp-red_appmesh-demo"), path
     code, drawn = crossmesh(here, "trace")
-    assert code == 0
+    assert code in (0, 3)  # 3: what other tests broke in the last minutes is in the map, too
     calls = {(call["from"], call["to"]) for call in drawn["calls"]}
     assert any(one == "front_appmesh-demo" and two.startswith("colorapp-") for one, two in calls), calls
     assert any(one.startswith("crossmesh-ProbeFront") and two == "front_appmesh-demo" for one, two in calls), calls
