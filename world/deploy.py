@@ -83,6 +83,13 @@ def deploy(world: Any, *, config: Path | None = None, stack: str = STACK, built:
     return outputs
 
 
+def remove(world: Any, stack: str = STACK) -> None:
+    """Delete a stack as a user does: `sam delete`. What the template retains stays."""
+    document = read_world(world)
+    log = Path(document["dir"]) / "logs" / "sam.log"
+    _sam(environment(document), log, "delete", "--no-prompts", "--stack-name", stack, "--region", document["region"])
+
+
 def install_watchers(world: Any, stack: str = STACK) -> None:
     """A watcher in each cluster as a user installs it (watcher/README.md): an overlay, a Pod Identity association, apply; then wait until each is ready.
 
