@@ -22,13 +22,12 @@ from world.supervisor import running_world
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 REGISTRY_WRITES = {"RegisterInstance", "DeregisterInstance", "CreateService", "DeleteService", "UpdateService"}
-MESH = ROOT / "config" / "mesh"
 OTHER = "neighbour"  # the second stack, its Kubernetes namespace and its owner
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def empty() -> Iterator[Deployed]:
-    """A world with nothing deployed."""
+    """A world with nothing deployed; one a test, for tests run in any order."""
     with running_world("lifecycle", ROOT / ".world") as world:
         front, colours = Cluster(world.document, "eksc1"), Cluster(world.document, "eksc2")
         front.wait_ready("appmesh-demo", "app=front", 1)
