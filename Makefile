@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # One variable fixes the Python of the venv and of the functions: the minor version of $(PYTHON).
 export CROSSMESH_RUNTIME := python$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-.PHONY: iam help setup check test unit build kube demo bench proof world world-down lock
+.PHONY: iam help setup check test test-long unit build kube demo bench proof world world-down lock
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
@@ -24,8 +24,11 @@ check: setup ## format, lint, types, import rules, template and state machines
 	@rm -f .lint-imports.log
 	@AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 sam validate --lint > /dev/null && python tools/lint_workflows.py && crossmesh validate
 
-test: setup build ## every test: unit, properties, conformance, contract, then end to end in a world
-	@pytest
+test: setup build ## unit, properties, conformance, contract, then end to end in a world
+	@pytest -m "not long"
+
+test-long: setup build ## end to end, the long ones: every alarm, the life cycle, every scenario under a steady load
+	@pytest -m long
 
 unit: setup ## the quick ones
 	@pytest tests/unit tests/properties tests/contract

@@ -16,6 +16,7 @@ from crossmesh.adapters.eks import bearer_token
 
 from world.aws.clients import client, environment
 from world.clusters.client import Cluster, apply, wait_for
+from world.clusters.real.definitions import define
 from world.state import World
 from world.supervisor import CLUSTERS_ONLY, REAL_CLUSTERS_ONLY, ROOT, running_world
 
@@ -209,6 +210,8 @@ def running_tier(name: str, root: Path, *, forgetful: bool = True) -> Iterator[T
     """Two clusters of a tier and the AWS they trust. `forgetful`: eksc2 is without Kubernetes' watch cache, so that what is compacted is gone."""
     parts = CLUSTERS_ONLY if name == "embedded" else REAL_CLUSTERS_ONLY
     with running_world(name, root, filled=False, parts=parts, clusters={"eksc2": {"watch_cache": not forgetful}}) as world:
+        for cluster in world.document["clusters"]:
+            define(Cluster(world.document, cluster))  # the real tier has them from its start
         yield Tier(name, world)
 
 

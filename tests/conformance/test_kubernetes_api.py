@@ -354,7 +354,9 @@ def test_watch_bookmarks(api: Api) -> None:
     filled(api, 1)
     version = api.get(api.pods).version
     events = api.watch(api.pods, resourceVersion=version, timeoutSeconds=3, allowWatchBookmarks="true")
-    assert {kind for kind, _ in events} == {"BOOKMARK"}
+    assert {kind for kind, _ in events} <= {"BOOKMARK"}
+    if not events and api.tier.name == "real":
+        return  # Kubernetes promises no bookmark within any time (API concepts, watch bookmarks)
     item = events[-1][1]
     assert item["kind"] == "Pod"
     assert int(item["metadata"]["resourceVersion"]) >= int(version)

@@ -20,7 +20,7 @@ from world.clusters.client import Cluster, wait_for
 from world.deploy import ROOT, deploy
 from world.supervisor import running_world
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(900)]
 LAG = "3"  # seconds of waiting that are too long here; the template's 120 would be waited for in real time
 PARAMETERS = {"Schedule": "ENABLED", "LagAlarmSeconds": LAG}
 SERVICE = "colorapp.appmesh-demo.pvt.aws.local"

@@ -10,7 +10,7 @@ from world.scenario.load import Traffic
 from world.scenario.play import keep, play
 from world.scenario.stage import Stage
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")

@@ -66,7 +66,7 @@ def test_a_ready_pod_and_its_end_are_noted_within_milliseconds(cluster: Cluster,
     cluster.pod("b", ready=False)
     cluster.gone("b")
     cluster.gone("a")
-    watching.noted(3)
+    watching.noted(4)  # marked Terminating, then gone
     assert watching.watch.beats()
 
 
