@@ -3,6 +3,7 @@
 One deployment holds both meshes at once: the article's and the repository's, each placed both ways, so that everything crosses in both directions.
 """
 
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -94,6 +95,8 @@ def both(here: Deployed) -> Iterator[dict[str, Placed]]:
     """One deployment with the documents of both meshes."""
     folder = edited(here, "config-both")
     shutil.copy(WALKTHROUGH / "howto" / "mesh.yaml", folder / "mesh" / "howto.yaml")
+    settings = folder / "crossmesh.yaml"  # with two meshes of the same names a bare one is ambiguous
+    settings.write_text(re.sub(r"(of|blue|red): (colorapp)", rf"\1: {ARTICLE}/\2", settings.read_text()))
     registry = client(here.world.document, "servicediscovery")
     registry.create_private_dns_namespace(Name=f"{HOWTO}.pvt.aws.local", Vpc=seed(here.world.document)["vpc_id"])
     open_port(here.world.document, "eksc1", "eksc2", 8080)
