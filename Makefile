@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # One variable fixes the Python of the venv and of the functions: the minor version of $(PYTHON).
 export CROSSMESH_RUNTIME := python$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 
-.PHONY: iam help setup check test test-long unit build kube demo bench proof world world-down lock
+.PHONY: audit iam help setup check test test-long unit build kube demo bench proof world world-down lock
 help:
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
@@ -53,6 +53,9 @@ iam: setup ## write docs/iam.md anew from template, reasons and situations
 
 bench: build ## the design's numbers, measured in one run on this machine (part of them: python -m tests.bench world)
 	@python -m tests.bench
+
+audit: setup ## ask PyPI's advisories about every pinned version that ships (needs PyPI's JSON API)
+	@uv tool run pip-audit --disable-pip --require-hashes --strict -r layers/deps/requirements.txt -r layers/kubernetes/requirements.txt -r watcher/requirements.txt
 
 lock: ## resolve pyproject.toml again into requirements/*.txt, layers/*/requirements.txt and watcher/requirements.txt
 	@$(BIN)/python tools/lock.py
