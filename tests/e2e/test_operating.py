@@ -2,9 +2,11 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -148,3 +150,38 @@ def newest(here: Deployed) -> str:
     """Name of the youngest blue pod."""
     pods = here.colours.ready_pods("appmesh-demo", "version=blue")
     return str(max(pods, key=lambda pod: int(pod["metadata"]["resourceVersion"]))["metadata"]["name"])
+
+
+def test_apply_starts_the_deployed_run_and_follows_it_to_its_end(here: Deployed, tmp_path: Path) -> None:
+    here.app.idle_all()  # no run is left that would look again by itself
+    here.colours.scale("appmesh-demo", "colorapp-blue", 2)
+    here.colours.wait_ready("appmesh-demo", "app=colorapp", 3)
+    assert crossmesh(here, "apply")[0] == 1, "not without being asked"
+    other = tmp_path / "config"
+    shutil.copytree(ROOT / "config", other)
+    (other / "crossmesh.yaml").write_text((other / "crossmesh.yaml").read_text().replace("requests: 60", "requests: 61"))
+    code, told = crossmesh(here, "apply", "--yes", "--config", str(other))
+    assert (code, "is not the deployed one" in told) == (1, True)
+    assert len(here.app.instances()) == 2, "nothing was written so far"
+    code, found = crossmesh(here, "apply", "--yes")
+    assert (code, found["status"], found["report"]["kind"], found["report"]["adds"]) == (0, "SUCCEEDED", "applied", 1)
+    execution = here.app.outputs["ReconcileArn"].replace(":stateMachine:", ":execution:") + f":{found['run']}"
+    assert here.app.states.describe_execution(executionArn=execution)["status"] == "SUCCEEDED"
+    assert here.app.pods() == here.colour_pods()
+    assert crossmesh(here, "apply", "--yes") == (0, {"run": "", "changes": 0})
+
+
+def test_a_kept_plan_is_applied_unless_the_world_asks_for_more_meanwhile(here: Deployed, tmp_path: Path) -> None:
+    kept = str(tmp_path / "plan.json")
+    here.app.idle_all()
+    here.colours.scale("appmesh-demo", "colorapp-red", 2)
+    here.colours.wait_ready("appmesh-demo", "app=colorapp", 3)
+    assert crossmesh(here, "plan", "--out", kept)[0] == 3
+    here.colours.scale("appmesh-demo", "colorapp-red", 3)
+    here.colours.wait_ready("appmesh-demo", "app=colorapp", 4)
+    code, told = crossmesh(here, "apply", kept, "--yes")
+    assert (code, "plan again" in told) == (1, True)
+    assert crossmesh(here, "plan", "--out", kept)[0] == 3
+    code, found = crossmesh(here, "apply", kept, "--yes")
+    assert (code, found["report"]["adds"]) == (0, 2)
+    assert here.app.pods() == here.colour_pods()
