@@ -19,7 +19,7 @@ from world.clusters.client import Cluster, wait_for
 from world.deploy import ROOT, deploy, remove
 from world.supervisor import running_world
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(900)]
 
 REGISTRY_WRITES = {"RegisterInstance", "DeregisterInstance", "CreateService", "DeleteService", "UpdateService"}
 OTHER = "neighbour"  # the second stack, its Kubernetes namespace and its owner

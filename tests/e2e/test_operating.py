@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Deployed
-from world.aws.clients import environment
+from world.aws.clients import client, environment
 from world.clusters.client import wait_for
 from world.deploy import ROOT
 
@@ -185,3 +185,20 @@ def test_a_kept_plan_is_applied_unless_the_world_asks_for_more_meanwhile(here: D
     code, found = crossmesh(here, "apply", kept, "--yes")
     assert (code, found["report"]["adds"]) == (0, 2)
     assert here.app.pods() == here.colour_pods()
+
+
+def test_a_lost_invocation_waits_in_its_queue_and_is_redriven_after_the_cure(here: Deployed) -> None:
+    """A look that a person asked of the function itself fails at Cloud Map, twice; Lambda's destination keeps it."""
+    resources = client(here.world.document, "cloudformation")
+    function = resources.describe_stack_resource(StackName=here.app.stack, LogicalResourceId="LookFunction")["StackResourceDetail"]
+    asked = {"id": f"by-hand-{time.time_ns()}"}
+    here.app.tell("aws", "faults", [{"service": "servicediscovery", "code": "AccessDeniedException"}])
+    client(here.world.document, "lambda").invoke(
+        FunctionName=function["PhysicalResourceId"], InvocationType="Event", Payload=json.dumps(asked).encode()
+    )
+    found: dict[str, Any] = wait_for(lambda: crossmesh(here, "redrive", "--list")[1].get("lost"), 60, "the lost invocation")
+    assert [(one["kind"], json.loads(one["payload"])) for one in found] == [("invocation", asked)]
+    here.app.tell("aws", "faults", verb="DELETE")
+    assert crossmesh(here, "redrive", "--yes") == (0, {"sent": 1, "failed": []})
+    wait_for(lambda: (looked := here.app.last("look")) and looked.id == asked["id"], 30, "that look")
+    assert crossmesh(here, "redrive", "--list") == (0, {"lost": []})
