@@ -46,7 +46,7 @@ REASONS = {
     **{f"appmesh:List{kinds}": "resources that no manifest declares any more" for kinds in PLURALS},
     **{f"appmesh:Create{kind}": "declared and not there" for kind in KINDS},
     **{f"appmesh:Update{kind}": "ours, and different from the manifest" for kind in KINDS},
-    **{f"appmesh:Delete{kind}": "ours, and no manifest declares it" for kind in KINDS[1:]},
+    **{f"appmesh:Delete{kind}": "ours, and no manifest declares it" for kind in KINDS},
 }
 UNPROVED = {  # functions whose situations are not written yet: docs/limits.md says so; take one out when they are
     "DiagnoseCanaryFunction",

@@ -258,6 +258,8 @@ def every_mesh_kind(account: InProcessAccount) -> None:
     assert account.invoke("LookFunction", with_mesh(alone), id="look-4").actions == 6, "all but the mesh itself are to go"
     run(account, with_mesh(alone), "run-3", mesh=True)
     assert {resource.key[0] for resource in account.app_mesh._arns.values()} == {"mesh"}
+    run(account, with_mesh(EVERY_KIND.split("---\n")[0]), "run-4", mesh=True)
+    assert not account.app_mesh._arns, "with its last document the mesh goes, too"
 
 
 def live_manifests(account: InProcessAccount) -> None:
