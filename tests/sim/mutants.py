@@ -85,7 +85,6 @@ MUTANTS: tuple[Mutant, ...] = (
     M("dead pods' instances wait for the brake", f"{CORE}/removing.py", '_CERTAIN = ("dead", "forgotten", "replaced")', '_CERTAIN = ("forgotten", "replaced")', "indirect", "AMC#159: pods not deregistered on scaling"),
     M("who was seen Terminating is forgotten", f"{CORE}/judging.py", "if uid in scene.memory.terminating:", "if False:", "unobserved", "Sieve: an intermediate state nobody saw twice"),
     M("the look's sightings are not handed on", f"{STEPS}/plan_registry.py", "**looked.memory.terminating}", "}", "unobserved", "Sieve: unobserved states"),
-    M("sightings of an unseen cluster are lost", f"{CORE}/remembering.py", "elif uid in old and cluster in scene.unseen:", "elif False:", "unobserved", "Sieve: unobserved states"),
     M("an unready pod's removal never grows stale", f"{STEPS}/apply_registry.py", "if now - self.plan.begun > FRESH:", "if False:", "stale", "AMC#357-like: acting on an old list"),
     # --- the registry's own ways
     M("discovery shows 100 instances", f"{ADAPTERS}/cloud_map.py", "MaxResults=1000, ", "", "stale", "EDNS, ICM: DiscoverInstances without MaxResults"),

@@ -96,6 +96,13 @@ def test_gone_pods_once_seen_terminating_are_exempt_from_the_brake() -> None:
     assert len(found.actions) == 10
 
 
+def test_sightings_are_kept_while_their_cluster_is_unseen() -> None:
+    dying = pod("u1")
+    memory, there = Memory(terminating={dying.uid: 90.0}), service(registered("a", dying))
+    unseen = decide(context(), Unseen(cluster="a", cause="timeout"), seen("b"), registry=there, memory=memory)
+    assert unseen.memory.terminating == {dying.uid: 90.0}
+
+
 def test_many_gone_at_once_wait_for_a_second_listing_and_then_go() -> None:
     pods = [pod(f"u{i}") for i in range(10)]
     there, where = service(*(registered("a", p) for p in pods)), context()
