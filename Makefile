@@ -25,10 +25,10 @@ check: setup ## format, lint, types, import rules, template and state machines
 	@AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 sam validate --lint > /dev/null && python tools/lint_workflows.py && crossmesh validate
 
 test: setup build ## unit, properties, conformance, contract, then end to end in a world
-	@pytest -m "not long"
+	@pytest -p no:randomly -m "not long"
 
 test-long: setup build ## end to end, the long ones: every alarm, the life cycle, every scenario under a steady load
-	@pytest -m long
+	@pytest -p no:randomly -m long
 
 unit: setup ## the quick ones
 	@pytest tests/unit tests/properties tests/contract
