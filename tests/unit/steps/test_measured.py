@@ -111,3 +111,25 @@ def test_a_look_that_fails_while_somebody_asks_again_gives_its_lease_back(monkey
             world.look(context())
     monkeypatch.undo()
     assert world.look(context()).decision == "quiet"
+
+
+def test_a_storm_of_hints_ends_with_the_looks_lease_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody asks during every single look: it looks a bounded number of times, and the next hint finds nobody in the way."""
+    world = MemoryWorld()
+    world.clusters.put("a", pod("u1"))
+    world.run(context())
+    asked = []
+    revision = MemoryRegistry.revision
+
+    def asking(registry: MemoryRegistry, namespace: str, service: str) -> int:
+        found = world.state.read_lease(look.LEASE)
+        assert found is not None
+        asked.append(world.state.ask_again(look.LEASE, found))
+        return revision(registry, namespace, service)
+
+    monkeypatch.setattr(MemoryRegistry, "revision", asking)
+    assert world.look(context()).decision == "quiet"
+    assert len(asked) > 1
+    found = world.state.read_lease(look.LEASE)
+    assert found is not None
+    assert found.holder == "", "held, it would stop every look for a minute"

@@ -28,7 +28,7 @@ SETTLED = (
     30.0  # seconds after a revision was first seen from which a list is trusted to show all of it: reads of Cloud Map agree only in the end
 )
 REGISTRY, LAST = "registry/last.json", "look"
-_LOOKS_AT_MOST = 3
+_LOOKS_AT_MOST, _BUDGET = 10, 20.0  # looks one call takes for those who asked meanwhile, and the seconds after which it takes no more
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,13 +70,15 @@ def run(request: Request, context: Context) -> Step[Response]:
     if mine is None:
         return Response(decision="held", id=request.id)
     response = Response(decision="quiet", id=request.id)
-    for _ in range(_LOOKS_AT_MOST):
+    for left in reversed(range(_LOOKS_AT_MOST)):
         try:
             response = yield from _look(request, context)
         except CrossmeshError:
             yield from _leave(mine, again_allowed=False)  # also where somebody asked again meanwhile: the retry or the next tick is that look
             raise
-        mine = yield from _leave(mine, again_allowed=response.decision == "quiet")
+        ended = yield from call(Clock.now)
+        # The last one gives the lease back whoever asked: kept, it would hold every look up until it expires.
+        mine = yield from _leave(mine, again_allowed=response.decision == "quiet" and left > 0 and ended - now < _BUDGET)
         if mine is None:
             break
     return response
