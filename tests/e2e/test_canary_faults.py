@@ -24,7 +24,7 @@ from world.aws.seed import close_port, seed
 from world.clusters.client import wait_for
 from world.deploy import ROOT, deploy
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
 REQUESTS = 24
 ROUTER = {"meshName": "appmesh-demo", "virtualRouterName": "colorapp_appmesh-demo"}
