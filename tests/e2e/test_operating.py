@@ -187,6 +187,7 @@ def test_a_kept_plan_is_applied_unless_the_world_asks_for_more_meanwhile(here: D
     assert here.app.pods() == here.colour_pods()
 
 
+@pytest.mark.long  # Lambda tries an asynchronous call twice more, in its own time
 def test_a_lost_invocation_waits_in_its_queue_and_is_redriven_after_the_cure(here: Deployed) -> None:
     """A look that a person asked of the function itself fails at Cloud Map, twice; Lambda's destination keeps it."""
     resources = client(here.world.document, "cloudformation")
