@@ -1,7 +1,7 @@
 """An AWS account in this process: the real adapters and botocore clients call it, and every call is judged by the role of the function that makes it.
 
 Cloud Map, App Mesh and EKS are the world's models and ask what the world's server asks (world/aws/permissions.py); the run store, the
-state table, STS and Step Functions are as small as the adapters' use of them. Nothing leaves the process.
+state table, STS, Step Functions, EC2 and both Elastic Load Balancing APIs are as small as the adapters' use of them. Nothing leaves the process.
 """
 
 import base64
@@ -20,8 +20,9 @@ import msgspec
 import pytest
 from crossmesh.adapters import aws
 from crossmesh.adapters.eks import Eks as EksAdapter
-from crossmesh.adapters.memory import MemoryClock, MemoryClusters, MemoryTelemetry
+from crossmesh.adapters.memory import MemoryClock, MemoryClusters, MemoryInstances, MemoryTelemetry
 from crossmesh.core.canary import Sample
+from crossmesh.core.facts import ServiceFacts, Workloads
 from crossmesh.core.live import Listed
 from crossmesh.core.settings import ClusterSettings, ServiceTarget
 from crossmesh.core.views import Seen, Unseen
@@ -38,12 +39,13 @@ from world.aws.models.app_mesh import AppMesh
 from world.aws.models.cloud_map import CloudMap
 from world.aws.models.eks import Cluster, Eks
 from world.aws.models.errors import AwsError
-from world.aws.permissions import Need, app_mesh_needs, cloud_map_needs, eks_needs
+from world.aws.permissions import Need, app_mesh_needs, cloud_map_needs, denied, eks_needs
 
 Document = dict[str, Any]
 TABLE, BUCKET = "Table", "Bucket"
 START = 1_800_000_000.0
-SERVICES = ("servicediscovery", "appmesh", "eks", "sts", "stepfunctions", "s3", "dynamodb")
+SERVICES = ("servicediscovery", "appmesh", "eks", "sts", "stepfunctions", "s3", "dynamodb", "ec2", "elb", "elbv2")
+CIDR = "172.16.0.0/16"  # of every cluster's VPC
 
 
 class Grant(msgspec.Struct, frozen=True, order=True):
@@ -106,8 +108,10 @@ class InProcessAccount:
         self.rng = rng = random.Random(3)
         self.cloud_map = CloudMap(self.clock.now, rng, account=ACCOUNT, region=REGION)
         self.app_mesh = AppMesh(self.clock.now, rng, account=ACCOUNT, region=REGION)
-        clusters = [Cluster(name, f"https://{name}", _NoCertificate(), "group") for name in ("eksc1", "eksc2")]  # type: ignore[arg-type]
-        self.eks = Eks(self.clock.now, rng, account=ACCOUNT, region=REGION, clusters=clusters)
+        clusters = [Cluster(name, f"https://{name}", _NoCertificate(), name) for name in ("eksc1", "eksc2")]  # type: ignore[arg-type]
+        self.eks = Eks(self.clock.now, rng, account=ACCOUNT, region=REGION, clusters=clusters, network=_network)
+        self.rules: dict[str, list[Document]] = {f"sg-{cluster.name}": [] for cluster in clusters}  # security group -> its IpPermissions
+        self.balancers: dict[str, tuple[str, str]] = {}  # name -> (classic | network | application, state of its one target)
         self.items: dict[str, Document] = {}
         self.objects: dict[str, bytes] = {}
         self.running: set[str] = set()
@@ -120,6 +124,7 @@ class InProcessAccount:
         self.telemetry = MemoryTelemetry()
         self._lock = threading.RLock()
         self.clusters = ReachedClusters(self.clock)
+        self.instances = MemoryInstances()
 
     # --- a function at work -------------------------------------------------------------------------------------------------------------
 
@@ -133,6 +138,7 @@ class InProcessAccount:
             "Clock": self.clock,
             "Clusters": self.clusters,
             "Telemetry": self.telemetry,
+            "Instances": self.instances,
             "Front": SimpleNamespace(probe=lambda *_, **__: self.samples),
         }
         self.clusters.eks = None
@@ -144,7 +150,7 @@ class InProcessAccount:
         for need in needs:
             allowing = [grant for grant in self.statements if grant.function == self.function and self._allows(grant, need)]
             if not allowing:
-                raise AwsError("AccessDeniedException", f"{self.function} may not {need.action} on {need.resource}")
+                raise denied(f"arn:aws:sts::{ACCOUNT}:assumed-role/{self.function}Role/x", need, "because no identity-based policy allows it")
             self.used |= set(allowing)
 
     def _allows(self, grant: Grant, need: Need) -> bool:
@@ -212,6 +218,46 @@ class InProcessAccount:
             raise AwsError("ExecutionDoesNotExist", "it is gone")
         return {"status": "RUNNING"}
 
+    def _ec2(self, operation: str, params: Document) -> Document:
+        """Whether a call may be limited to a resource: Service Authorization Reference, EC2."""
+        if operation == "DescribeVpcs":
+            self.judge([Need("ec2:DescribeVpcs")])
+            return {"Vpcs": [{"CidrBlock": CIDR} for _ in params["VpcIds"]]}
+        if operation == "DescribeSecurityGroups":
+            self.judge([Need("ec2:DescribeSecurityGroups")])
+            return {"SecurityGroups": [{"GroupId": group, "IpPermissions": self.rules[group]} for group in params["GroupIds"]]}
+        self.judge([Need(f"ec2:{operation}", f"arn:aws:ec2:{REGION}:{ACCOUNT}:security-group/{params['GroupId']}")])
+        held = self.rules[params["GroupId"]]
+        for rule in params["IpPermissions"]:
+            {"AuthorizeSecurityGroupIngress": held.append, "RevokeSecurityGroupIngress": held.remove}[operation](rule)
+        return {"Return": True}
+
+    def _elb(self, operation: str, params: Document) -> Document:
+        """The classic API. Its reads take no resource, nor do the newer one's (Service Authorization Reference)."""
+        self.judge([Need(f"elasticloadbalancing:{operation}")])
+        (name,) = params.get("LoadBalancerNames") or (params["LoadBalancerName"],)
+        kind, state = self.balancers.get(name, ("", ""))
+        if kind != "classic":
+            raise AwsError("LoadBalancerNotFound", name)
+        if operation == "DescribeInstanceHealth":
+            return {"InstanceStates": [{"InstanceId": "i-1", "State": state}]}
+        return {"LoadBalancerDescriptions": [{"ListenerDescriptions": [{"Listener": {"LoadBalancerPort": 80}}]}]}
+
+    def _elbv2(self, operation: str, params: Document) -> Document:
+        self.judge([Need(f"elasticloadbalancing:{operation}")])
+        if operation == "DescribeLoadBalancers":
+            (name,) = params["Names"]
+            kind, _ = self.balancers.get(name, ("", ""))
+            if kind not in ("network", "application"):
+                raise AwsError("LoadBalancerNotFound", name)
+            return {"LoadBalancers": [{"LoadBalancerArn": name, "Type": kind}]}
+        if operation == "DescribeListeners":
+            return {"Listeners": [{"Port": 80}]}
+        if operation == "DescribeTargetGroups":
+            return {"TargetGroups": [{"TargetGroupArn": params["LoadBalancerArn"]}]}
+        _, state = self.balancers[params["TargetGroupArn"]]
+        return {"TargetHealthDescriptions": [{"Target": {"Id": "i-1", "Port": 80}, "TargetHealth": {"State": state}}]}
+
     def _s3(self, operation: str, params: Document) -> Document:
         bucket, key = f"arn:aws:s3:::{params['Bucket']}", params.get("Key", "")
         if operation == "ListObjectsV2":
@@ -248,6 +294,11 @@ class InProcessAccount:
         return {}
 
 
+def _network(name: str) -> Document:
+    """A security group and a VPC for each cluster."""
+    return {"security_group_id": f"sg-{name}", "vpc_id": f"vpc-{name}"}
+
+
 class _NoCertificate:
     """A CA that nobody checks here."""
 
@@ -278,10 +329,20 @@ class ReachedClusters(MemoryClusters):
         self._reach(cluster)
         return super().manifests(cluster, identity)
 
-    def load_balancer(self, target: ServiceTarget, cluster: ClusterSettings) -> str:
+    def service(self, target: ServiceTarget, cluster: ClusterSettings) -> ServiceFacts:
         """Raises what reaching raises."""
         self._reach(cluster)
-        return super().load_balancer(target, cluster)
+        return super().service(target, cluster)
+
+    def workloads(self, cluster: ClusterSettings, namespaces: tuple[str, ...]) -> Workloads:
+        """Raises what reaching raises."""
+        self._reach(cluster)
+        return super().workloads(cluster, namespaces)
+
+    def open_gate(self, cluster: ClusterSettings, pod: PodRef) -> None:
+        """Raises what reaching raises."""
+        self._reach(cluster)
+        super().open_gate(cluster, pod)
 
     def _reach(self, cluster: ClusterSettings) -> None:
         self.eks = self.eks or EksAdapter(REGION)

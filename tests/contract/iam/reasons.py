@@ -26,6 +26,8 @@ REASONS = {
     "elasticloadbalancing:DescribeTargetHealth": "whether its targets are healthy",
     "ec2:DescribeSecurityGroups": "whether the clusters' groups let the mesh's ports in",
     "ec2:DescribeVpcs": "addresses that stand for the whole VPC in those groups",
+    "ec2:AuthorizeSecurityGroupIngress": "a closed listener port between two clusters (only with `SecurityGroups=open`)",
+    "ec2:RevokeSecurityGroupIngress": "a rule of ours that nothing needs any more (only with `SecurityGroups=open`)",
     "servicediscovery:GetOperation": "why a registration or removal that was accepted did not come about",
     "servicediscovery:CreateService": "the service that manifests name and that is not there",
     "servicediscovery:DeleteService": "a service of ours, empty, that no document names any more",
@@ -47,11 +49,6 @@ REASONS = {
     **{f"appmesh:Create{kind}": "declared and not there" for kind in KINDS},
     **{f"appmesh:Update{kind}": "ours, and different from the manifest" for kind in KINDS},
     **{f"appmesh:Delete{kind}": "ours, and no manifest declares it" for kind in KINDS},
-}
-UNPROVED = {  # functions whose situations are not written yet: docs/limits.md says so; take one out when they are
-    "DiagnoseCanaryFunction",
-    "OpenGatesFunction",
-    "OpenPortsFunction",
 }
 MANAGED = {
     "AWSLambdaBasicExecutionRole": "logs; attached by SAM",

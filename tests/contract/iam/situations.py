@@ -8,17 +8,23 @@ from typing import Any
 
 import msgspec
 import yaml
+from crossmesh.adapters.memory import MemoryClusters
 from crossmesh.core.canary import Sample
+from crossmesh.core.facts import ContainerFacts, ServiceFacts
+from crossmesh.core.openings import mark_of
 from crossmesh.core.settings import CanarySettings, ClusterSettings, Expect, ManifestSource, MeshSettings, ServiceTarget
 from crossmesh.core.topology import Topology
 from crossmesh.core.topology_build import build
 from crossmesh.manifests import load
+from crossmesh.manifests.config import load_config
 from crossmesh.steps.context import Context, Run
 from crossmesh.steps.look import SETTLED
 
 from tests.builders import NAMESPACE, context, node, pod
 from tests.contract.iam.account import InProcessAccount
+from tests.unit.diagnosis.world import BLUE, FRONT, RED, SPACE
 from world.aws.models.cloud_map_records import LateFailure
+from world.deploy import ROOT
 
 EVERY_KIND = """\
 apiVersion: v1
@@ -94,12 +100,22 @@ def with_mesh(text: str) -> Context:
     return msgspec.structs.replace(base, settings=settings, topology=built.topology)
 
 
-def namespace(account: InProcessAccount) -> None:
+def namespace(account: InProcessAccount, name: str = NAMESPACE) -> None:
     """The DNS namespace that people make."""
-    account.cloud_map.call("CreatePrivateDnsNamespace", {"Name": NAMESPACE, "Vpc": "vpc-1", "CreatorRequestId": "ns"})
+    account.cloud_map.call("CreatePrivateDnsNamespace", {"Name": name, "Vpc": "vpc-1", "CreatorRequestId": "ns"})
     account.clock.sleep(1)
     account.cloud_map.now = account.clock.now()
     account.cloud_map.settle()
+
+
+def saying(where: Context, **settings: Any) -> Context:
+    """With other settings."""
+    return msgspec.structs.replace(where, settings=msgspec.structs.replace(where.settings, **settings))
+
+
+def gated(uid: str) -> Any:
+    """A pod that AWS's webhook gave its readiness gate."""
+    return msgspec.structs.replace(pod(uid), gate="closed")
 
 
 def run(account: InProcessAccount, where: Context, name: str, look: str = "", *, mesh: bool = False, late: float = 0.0) -> tuple[Run, Any]:
@@ -123,9 +139,15 @@ def run(account: InProcessAccount, where: Context, name: str, look: str = "", *,
         verified = account.invoke("VerifyRegistryFunction", where, run=this, plan=plan.plan, stage=stage)
         stage = verified.next_stage
     account.clock.sleep(late)
+    if plan.gates:
+        gated = account.invoke("OpenGatesFunction", where, run=this, plan=plan.plan)
+        assert (gated.opened, gated.closed) == (plan.gates, 0)
+    account.clock.sleep(late)
     if mesh:
         kept = account.invoke("ReconcileMeshFunction", where, run=this)
         assert (kept.unavailable, kept.failed, kept.done, kept.withheld) == ("", 0, True, 0), kept
+    account.clock.sleep(late)
+    assert account.invoke("OpenPortsFunction", where, run=this).refused == ()
     account.clock.sleep(late)
     assert account.invoke("ReportRunFunction", where, run=this).kind == "applied"
     assert not account.invoke("ReleaseLeaseFunction", where, run=this).again
@@ -206,10 +228,11 @@ def slow_and_throttled(account: InProcessAccount) -> None:
     namespace(account)
     account.cloud_map.throttle.rates = {"RegisterInstance": (5.0, 2.0)}
     for number in range(8):
-        account.clusters.put("eksc1", pod(f"a{number}"))
+        account.clusters.put("eksc1", gated(f"a{number}"))
     whole = with_mesh(EVERY_KIND)
     blue = msgspec.structs.replace(node("blue"), mesh="shop")
     both = msgspec.structs.replace(whole, topology=msgspec.structs.replace(whole.topology, nodes=(*whole.topology.nodes, blue)))
+    both = saying(both, readiness_gate=True, security_groups="open")
     assert account.invoke("LookFunction", both, id="look-1").decision == "apply"
     this, _ = run(account, both, "run-1", mesh=True, late=100.0)
     assert account.items["document/paces"], "the rate is learned"
@@ -225,6 +248,9 @@ def crashed_cluster(account: InProcessAccount) -> None:
     seen = account.invoke("ObserveRegistryFunction", where, run=taken)
     account.invoke("ObserveClusterFunction", where, run=taken, cluster="eksc1", registry=seen.registry)
     assert account.invoke("PlanRegistryFunction", where, run=taken, clusters=seen.clusters).actions > 0
+
+    opened = account.invoke("OpenPortsFunction", saying(where, security_groups="open"), run=taken)
+    assert (opened.closed, opened.refused) == ((), ()), "a cluster without a view closes nothing"
 
 
 def dead_holder(account: InProcessAccount) -> None:
@@ -280,11 +306,103 @@ def other_account(account: InProcessAccount) -> None:
     role = "arn:aws:iam::444455556666:role/crossmesh-reader"
     base = canaried()
     clusters = (ClusterSettings(name="eksc1", eks="eksc1", region="us-east-1", role_arn=role, external_id="secret"), base.settings.clusters[1])
-    where = msgspec.structs.replace(base, settings=msgspec.structs.replace(base.settings, clusters=clusters))
-    account.clusters.put("eksc1", pod("a"))
+    where = saying(base, clusters=clusters, readiness_gate=True, security_groups="open")
+    account.clusters.put("eksc1", gated("a"))
     assert account.invoke("LookFunction", where, id="look-1").unseen == ()
     run(account, where, "run-1")
     probe(account, where)
+    assert diagnosed(account, where, "front").broken == ("answers:front",), "everything can be looked at, and nothing is broken"
+
+
+def readiness_gate(account: InProcessAccount) -> None:
+    """A pod with a closed gate is registered, found by discovery, and its gate opened."""
+    namespace(account)
+    where = saying(here(), readiness_gate=True)
+    account.clusters.put("eksc1", gated("a"))
+    run(account, where, "run-1")
+    assert account.clusters.gates == [("eksc1", "a")]
+
+
+def walkthrough(account: InProcessAccount) -> Context:
+    """The walkthrough with every kind of mesh resource beside it, converged; its front is a Service behind the load balancer a1."""
+    loaded = load_config(ROOT / "config").documents
+    built = build((*loaded, *load([("mesh.yaml", EVERY_KIND.encode())]).documents))
+    assert not [finding for finding in built.findings if finding.level == "error"]
+    settings = load_config(ROOT / "config").settings
+    assert settings is not None
+    where = saying(msgspec.structs.replace(here(), topology=built.topology, settings=settings), security_groups="open")
+    namespace(account, SPACE)
+    (place,) = account.cloud_map.namespaces
+    asked = {"Name": "colorapp", "NamespaceId": place, "HealthCheckCustomConfig": {"FailureThreshold": 1}}
+    asked["DnsConfig"] = {"RoutingPolicy": "MULTIVALUE", "DnsRecords": [{"Type": "A", "TTL": 300}]}
+    account.cloud_map.call("CreateService", asked)
+    for cluster, one in (("eksc1", FRONT), ("eksc2", BLUE), ("eksc2", RED)):
+        account.clusters.put(cluster, one)
+    account.clusters.services["eksc1", "appmesh-demo", "front"] = ServiceFacts(
+        host="a1-17.us-east-1.elb.amazonaws.com", selector={"app": "front"}
+    )
+    containers = tuple(ContainerFacts(name=name, ready=True, state="running") for name in ("app", "envoy"))
+    work = MemoryClusters.workloads(account.clusters, where.cluster("eksc1"), ("appmesh-demo",))
+    ready = tuple(msgspec.structs.replace(one, ready=True, containers=containers) for one in work.pods)
+    account.clusters.details["eksc1"] = msgspec.structs.replace(work, pods=ready)
+    account.balancers["a1"] = ("classic", "InService")
+    for one in (FRONT, BLUE, RED):
+        account.instances.answers[one.ip] = Sample(status=200, body=one.labels["version"])
+    run(account, where, "run-0", mesh=True)
+    return where
+
+
+def diagnosed(account: InProcessAccount, where: Context, canary: str, name: str = "canary-9", *marked: str) -> Any:
+    """The front answers 500; what the diagnosis names for it. `marked`: instances newly taken for dead."""
+    account.samples = (Sample(status=500),)
+    probed = account.invoke("ProbeFrontFunction", where, id=name, attempt=2)
+    judged = account.invoke("JudgeCanaryFunction", where, id=name, probed=probed.probed, attempt=2)
+    found = account.invoke("DiagnoseCanaryFunction", where, id=name, judged=(judged,))
+    assert found.marked == marked
+    (named,) = (one for one in found.named if one.canary == canary)
+    return named
+
+
+def broken_path(account: InProcessAccount) -> None:
+    """A port is closed between the clusters, a route was changed and an instance is dead: each is named, the dead one marked, the next run opens the port."""
+    where = walkthrough(account)
+    account.rules = {group: [] for group in account.rules}
+    for resource in account.app_mesh._arns.values():
+        resource.spec = resource.spec | (TAMPERED[resource.key[0]] if resource.key[0] in ("route", "virtualGateway") else {})
+    del account.instances.answers[RED.ip]
+    broken = diagnosed(account, where, "front-color", "canary-1", "eksc2.r").broken
+    assert broken == ("mesh:route colorapp_appmesh-demo/color-route in appmesh-demo", "network:eksc1→eksc2:8080", "instance:eksc2.r"), broken
+    stale = {"IpProtocol": "tcp", "FromPort": 9090, "ToPort": 9090}
+    stale["UserIdGroupPairs"] = [{"GroupId": "sg-eksc1", "Description": mark_of("demo")}]
+    account.rules["sg-eksc2"].append(stale)
+    run(account, where, "run-1", mesh=True)
+    assert [rule["FromPort"] for rule in account.rules["sg-eksc2"]] == [8080], "the needed port is open, and ours that nothing needs is closed"
+    assert account.invoke("LookFunction", where, id="look-1").decision == "quiet", "nobody asks for a port any more"
+
+
+def unhealthy_targets(account: InProcessAccount) -> None:
+    """A network load balancer without a healthy target; what does not change is not listed again."""
+    where = walkthrough(account)
+    host = "a2-17.elb.us-east-1.amazonaws.com"
+    account.clusters.services["eksc1", "appmesh-demo", "front"] = ServiceFacts(host=host, selector={"app": "front"})
+    account.balancers["a2"] = ("network", "unhealthy")
+    for number in range(3):
+        account.clock.sleep(SETTLED + 1)
+        account.calls.clear()
+        assert diagnosed(account, where, "front-color", f"canary-{number}").broken == ("targets:a2",)
+    assert "servicediscovery:ListInstances" not in account.calls, "no revision moved, so nothing is listed"
+
+
+def service_gone(account: InProcessAccount) -> None:
+    """Somebody deleted the Cloud Map service, with its instances: found under no id."""
+    where = walkthrough(account)
+    (gone,) = (s for s in account.cloud_map.services.values() if s.name == "colorapp")
+    for instance in ("eksc2.b", "eksc2.r"):
+        account.cloud_map.call("DeregisterInstance", {"ServiceId": gone.id, "InstanceId": instance})
+    account.clock.sleep(1)
+    account.cloud_map.settle()
+    account.cloud_map.call("DeleteService", {"Id": gone.id})
+    assert diagnosed(account, where, "front-color").broken == (f"namespace:colorapp.{SPACE}",)
 
 
 def canaried() -> Context:
@@ -337,6 +455,10 @@ SITUATIONS: tuple[Situation, ...] = (
     every_mesh_kind,
     live_manifests,
     other_account,
+    readiness_gate,
+    broken_path,
+    unhealthy_targets,
+    service_gone,
     canary,
     failing_canary,
     failed_look,

@@ -1,10 +1,11 @@
 """docs/iam.md from the template, the reasons and the situations: `make iam`."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from tests.contract.iam.account import Grant, grants
-from tests.contract.iam.reasons import EMULATED_NOT, MANAGED, REASONS, UNPROVED
+from tests.contract.iam.reasons import EMULATED_NOT, MANAGED, REASONS
 from tests.contract.iam.situations import Situation
 from tests.contract.template import ACCOUNT, REGION, Filled
 from world.deploy import ROOT
@@ -16,13 +17,14 @@ HEAD = """\
 Written by `make iam` from the template, `tests/contract/iam/reasons.py` and `tests/contract/iam/situations.py`; a test compares.
 
 Each line is taken away alone in `tests/contract/iam/test_grants.py`, where the functions' real adapters call models of Cloud Map, App Mesh and
-EKS that ask for rights as AWS does: the situation named must then turn red.
-`REGION`, `ACCOUNT` and `STACK` stand for those of the deployment; *owner* is the parameter `Owner`.
+EKS that ask for rights as AWS does: the situation named then turns red.
+`REGION`, `ACCOUNT` and `STACK` stand for those of the deployment; *owner* is the parameter `Owner`. Shown is what is given with `SecurityGroups=open` and with
+`ClusterRoleArns`: by default `OpenPortsFunction` has no right at all, and nobody may assume a role.
 """
 
 
-def text(template: Filled, uses: dict[Grant, list[Situation]]) -> str:
-    """The whole page."""
+def text(template: Filled, shown_by: Mapping[Grant, Situation | None]) -> str:
+    """The whole page. `shown_by`: the situation that turns red without a right."""
     lines = [HEAD]
     by_function: dict[str, list[tuple[Grant, dict[str, Any]]]] = {}
     for grant, statement in grants(template).items():
@@ -31,8 +33,8 @@ def text(template: Filled, uses: dict[Grant, list[Situation]]) -> str:
         lines += [f"## {function}", "", template.resource(function).get("Description", "") + ".", ""]
         lines += ["| action | resource | why | shown by |", "| --- | --- | --- | --- |"]
         for grant, statement in given:
-            used = uses.get(grant, ())
-            shown = f"`{used[0].__name__}`" if used else "not yet" if function in UNPROVED else "**nothing**"
+            red = shown_by.get(grant)
+            shown = f"`{red.__name__}`" if red else "**nothing**"
             lines.append(f"| `{grant.action}` | {_resource(statement)} | {REASONS.get(grant.action, '**no reason**')} | {shown} |")
         lines.append("")
     return "\n".join([*lines, *_others(template)]) + "\n"
@@ -77,6 +79,6 @@ def _trusted(principal: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    from tests.contract.iam.test_grants import TEMPLATE, uses
+    from tests.contract.iam.test_grants import page
 
-    FILE.write_text(text(TEMPLATE, uses()))
+    FILE.write_text(page())

@@ -9,7 +9,7 @@ from tests.contract.iam.reasons import MANAGED
 from tests.contract.template import ACCOUNT, REGION, Filled, written
 from world.deploy import ROOT
 
-TEMPLATE = Filled()
+TEMPLATE = Filled(SecurityGroups="open")  # the parameters that give most
 FUNCTIONS = TEMPLATE.of_type("AWS::Lambda::Function")
 MACHINES = TEMPLATE.of_type("AWS::StepFunctions::StateMachine")
 WRITTEN = written()["Resources"]
@@ -37,12 +37,27 @@ def allowed(role: str) -> set[tuple[str, str]]:
     return found
 
 
+def managed(role: str) -> set[str]:
+    """Names of the AWS policies attached to a role."""
+    return {arn.rpartition("/")[2] for arn in TEMPLATE.resource(role).get("ManagedPolicyArns", ())}
+
+
+def trusted(role: str) -> list[str]:
+    """Services that may assume a role."""
+    (statement,) = TEMPLATE.resource(role)["AssumeRolePolicyDocument"]["Statement"]
+    assert list(statement["Principal"]) == ["Service"]
+    named = statement["Principal"]["Service"]
+    return named if isinstance(named, list) else [named]
+
+
 def tasks(definition: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every task, those in maps too."""
+    """Every task, those in maps and branches too."""
     found = []
     for state in definition["States"].values():
+        assert not {"ItemReader", "ResultWriter"} & set(state), "say here what reading items and writing results of a map needs"
         found += [state] if state["Type"] == "Task" else []
-        found += tasks(state["ItemProcessor"]) if "ItemProcessor" in state else []
+        for inner in (*([state["ItemProcessor"]] if "ItemProcessor" in state else []), *state.get("Branches", ())):
+            found += tasks(inner)
     return found
 
 
@@ -70,6 +85,8 @@ def does(machine: str) -> set[tuple[str, str]]:
 @pytest.mark.parametrize("machine", sorted(MACHINES))
 def test_a_state_machine_may_do_what_its_definition_does(machine: str) -> None:
     assert allowed(f"{machine}Role") == does(machine)
+    assert managed(f"{machine}Role") == {"AWSXrayWriteOnlyAccess"}, "traces, for `Tracing`"
+    assert trusted(f"{machine}Role") == ["states.amazonaws.com"]
 
 
 def events() -> list[tuple[str, str, dict[str, Any]]]:
@@ -80,11 +97,11 @@ def events() -> list[tuple[str, str, dict[str, Any]]]:
 @pytest.mark.parametrize(("machine", "name", "event"), events(), ids=lambda value: value if isinstance(value, str) else "")
 def test_a_trigger_may_start_its_state_machine_alone(machine: str, name: str, event: dict[str, Any]) -> None:
     schedule = event["Type"] == "ScheduleV2"
-    role = TEMPLATE.resource(f"{machine}{name}Role")
-    (principal,) = role["AssumeRolePolicyDocument"]["Statement"][0]["Principal"]["Service"]
-    assert principal == ("scheduler.amazonaws.com" if schedule else "events.amazonaws.com")
+    role = f"{machine}{name}Role"
+    assert trusted(role) == ["scheduler.amazonaws.com" if schedule else "events.amazonaws.com"]
+    assert managed(role) == set()
     lost = {("sqs:SendMessage", TEMPLATE.arn("LostTriggers"))} if schedule else set()  # rules send by the queue's own policy
-    assert allowed(f"{machine}{name}Role") == {("states:StartExecution", TEMPLATE.arn(machine)), *lost}
+    assert allowed(role) == {("states:StartExecution", TEMPLATE.arn(machine)), *lost}
 
 
 def test_the_queue_takes_what_rules_and_schedules_lose_and_nobody_elses() -> None:
@@ -96,14 +113,20 @@ def test_the_queue_takes_what_rules_and_schedules_lose_and_nobody_elses() -> Non
 
 @pytest.mark.parametrize("function", sorted(FUNCTIONS))
 def test_what_sam_adds_to_a_function_is_known(function: str) -> None:
-    role = TEMPLATE.resource(f"{function}Role")
-    assert {arn.rpartition("/")[2] for arn in role["ManagedPolicyArns"]} <= set(MANAGED)
-    in_vpc = any("VPCAccess" in arn for arn in role["ManagedPolicyArns"])
-    assert in_vpc == any(action == "eks:DescribeCluster" for action, _ in allowed(f"{function}Role")), (
-        "only what reaches clusters is in the VPC"
-    )
+    assert trusted(f"{function}Role") == ["lambda.amazonaws.com"]
+    vpc = {"AWSLambdaVPCAccessExecutionRole"} if "VpcConfig" in WRITTEN[function]["Properties"] else set()
+    assert managed(f"{function}Role") == {"AWSLambdaBasicExecutionRole", "AWSXrayWriteOnlyAccess", *vpc}
+    assert managed(f"{function}Role") <= set(MANAGED)
+    reaches = "KubernetesLayer" in str(WRITTEN[function]["Properties"].get("Layers"))
+    assert bool(vpc) == reaches, "only what reaches clusters is in the VPC"
     sent = {(action, resource) for action, resource in allowed(f"{function}Role") if action.startswith("sqs:")}
     assert sent == {("sqs:SendMessage", TEMPLATE.arn("LostInvocations"))}
+
+
+def test_the_function_that_writes_to_security_groups_has_no_right_unless_it_is_asked_to() -> None:
+    (given,) = Filled().resource("OpenPortsFunctionRole")["Policies"]
+    (statement,) = given["PolicyDocument"]["Statement"]
+    assert statement["Action"] == "sqs:SendMessage", "what every function has: its lost invocations"
 
 
 def test_no_role_is_left_unchecked() -> None:
@@ -112,6 +135,7 @@ def test_no_role_is_left_unchecked() -> None:
     assert others == {"WatcherRole", "WatcherIrsaRole"}, f"say in this file what {others} may do"
     for watcher in others:
         assert allowed(watcher) == {("events:PutEvents", TEMPLATE.arn("Hints"))}
+        assert managed(watcher) == set()
 
 
 def test_nothing_reaches_beyond_account_and_region() -> None:
@@ -119,4 +143,5 @@ def test_nothing_reaches_beyond_account_and_region() -> None:
         for action, resource in allowed(f"{function}Role"):
             parts = resource.split(":")
             local = resource == "*" or parts[2] in ("s3", "route53") or parts[3:5] == [REGION, ACCOUNT] or action == "sts:AssumeRole"
-            assert local, f"{function}: {action} on {resource}"
+            elsewhere = action.startswith("ec2:") and parts[3:5] == ["*", ACCOUNT]  # a cluster's `region:` may be another one
+            assert local or elsewhere, f"{function}: {action} on {resource}"

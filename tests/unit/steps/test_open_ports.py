@@ -27,7 +27,7 @@ class Here:
         self.networks, self.state, self.runs = MemoryNetworks(), MemoryState(), MemoryRunStore()
         for cluster in ("eksc1", "eksc2"):
             self.networks.networks[cluster] = NetworkFacts(cluster=cluster, group=f"sg-{cluster}", cidrs=("172.16.0.0/16",))
-        self.run = Run(id="r", execution="e", epoch=1)
+        self.run = Run(id="r", execution="e", epoch=1, config="c")
         self.state.write_lease("run", Lease(epoch=1, holder="e", expires=2_000_000.0), None)
         for view in views:
             self.runs.put(store.key("r", f"views/{view.cluster}"), codec.encode(view))
@@ -101,9 +101,16 @@ def test_what_is_refused_is_told_and_ends_no_run() -> None:
     assert "network of eksc1" in told
 
 
+def test_a_run_of_an_older_configuration_changes_no_rule() -> None:
+    here = Here()
+    here.run = Run(id="r", execution="e", epoch=1, config="before")
+    assert here.go() == open_ports.Response()
+    assert here.rules() == []
+
+
 def test_without_the_lease_nothing_is_written() -> None:
     here = Here()
-    here.run = Run(id="r", execution="other", epoch=9)
+    here.run = Run(id="r", execution="other", epoch=9, config="c")
     with pytest.raises(LeaseLost):
         here.go()
     assert here.rules() == []
