@@ -19,7 +19,7 @@ Written by `make iam` from the template, `tests/contract/iam/reasons.py` and `te
 Each line is taken away alone in `tests/contract/iam/test_grants.py`, where the functions' real adapters call models of Cloud Map, App Mesh and
 EKS that ask for rights as AWS does: the situation named then turns red.
 `REGION`, `ACCOUNT` and `STACK` stand for those of the deployment; *owner* is the parameter `Owner`. Shown is what is given with `SecurityGroups=open` and with
-`ClusterRoleArns`: by default `OpenPortsFunction` has no right at all, and nobody may assume a role.
+`ClusterRoleArns`: by default `OpenPortsFunction` has only what it does in the state table and the run store, and nobody may assume a role.
 """
 
 

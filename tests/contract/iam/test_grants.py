@@ -8,7 +8,7 @@ import pytest
 
 from tests.contract.iam.account import Grant, InProcessAccount, folder_of, grants
 from tests.contract.iam.reasons import REASONS
-from tests.contract.iam.situations import SITUATIONS, Situation
+from tests.contract.iam.situations import EXECUTION, SITUATIONS, Situation, here, saying
 from tests.contract.iam.table import FILE, text
 from tests.contract.template import Filled
 from world.deploy import ROOT
@@ -61,6 +61,16 @@ def test_each_right_is_needed(grant: Grant) -> None:
     using = uses().get(grant, [])
     assert using, "no situation uses it: take it out of template.yaml, or add the situation in which it is needed (situations.py)"
     assert shown_by(grant), f"without it {[s.__name__ for s in using]} end all the same: it is not needed, or they assert too little"
+
+
+def test_where_only_the_settings_say_open_a_run_tells_what_it_may_not_and_goes_on() -> None:
+    account = InProcessAccount(Filled())
+    with account.reached():
+        where = saying(here(), security_groups="open")
+        run = account.invoke("TakeLeaseFunction", where, id="run-1", execution=EXECUTION + "run-1").run
+        opened = account.invoke("OpenPortsFunction", where, run=run)
+    assert len(opened.refused) == 2
+    assert all("eks:DescribeCluster" in told for told in opened.refused)
 
 
 def page() -> str:
