@@ -439,7 +439,7 @@ def failing_canary(account: InProcessAccount) -> None:
 
 
 def failed_look(account: InProcessAccount) -> None:
-    """A look that failed leaves its line."""
+    """A look that failed leaves its line, with the time of the last one that did not."""
     account.invoke("ReportLookFunction", here(), id="look-1", failure={"Error": "States.Timeout", "Cause": "it hung"})
     assert account.items["document/look"]
 

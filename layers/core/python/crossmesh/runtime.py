@@ -13,7 +13,9 @@ import msgspec
 
 from crossmesh import __version__, configuration
 from crossmesh.core import deployment
-from crossmesh.errors import RefusedError
+from crossmesh.core.settings import ManifestSource, MeshSettings, Settings
+from crossmesh.core.topology import Topology
+from crossmesh.errors import CrossmeshError, RefusedError
 from crossmesh.steps import manifests
 from crossmesh.steps.calls import Step
 from crossmesh.steps.context import Context
@@ -133,6 +135,15 @@ def live_context() -> Context:
     )
 
 
+def any_context() -> Context:
+    """The same, empty where settings or manifests are refused: for a step that asks nothing of them and must tell just that."""
+    try:
+        return live_context()
+    except (CrossmeshError, OSError):
+        settings = Settings(owner="", region="", mesh=MeshSettings(manifests=ManifestSource()), clusters=())
+        return Context(settings=settings, topology=Topology(), config="", deployment="", mode="observe", version=__version__)
+
+
 @cache
 def live_ports() -> Ports:
     """This function's adapters."""
@@ -152,8 +163,8 @@ def shortened(value: Any) -> Any:
     return f"{value[:_LOGGED]}… ({len(value)} characters)" if isinstance(value, str) and len(value) > _LOGGED else value
 
 
-def entrypoint(request: type[Q], run: Callable[[Q, Context], Step[A]]) -> Callable[[dict[str, Any], Any], Any]:
-    """A Lambda handler for a step: decode the event, run the step on live ports, encode the answer."""
+def entrypoint(request: type[Q], run: Callable[[Q, Context], Step[A]], *, unconfigured: bool = False) -> Callable[[dict[str, Any], Any], Any]:
+    """A Lambda handler for a step: decode the event, run the step on live ports, encode the answer. `unconfigured`: also where settings are refused."""
     from crossmesh.telemetry import event as log
     from crossmesh.telemetry import logger
 
@@ -161,7 +172,7 @@ def entrypoint(request: type[Q], run: Callable[[Q, Context], Step[A]]) -> Callab
         step = request.__module__.rpartition(".")[2]
         asked = msgspec.convert(event, request)  # first: a wrong event is refused before anything is asked of the world
         logger.set_correlation_id(str(getattr(getattr(asked, "run", asked), "id", "")))
-        answer = drive(manifests.within(step, run, asked, live_context()), live_ports())
+        answer = drive(manifests.within(step, run, asked, any_context() if unconfigured else live_context()), live_ports())
         answered = msgspec.to_builtins(answer)
         log(f"{step}.done", answer=shortened(answered), function=getattr(context, "function_name", ""))
         return answered

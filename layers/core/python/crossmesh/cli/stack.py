@@ -68,6 +68,8 @@ def other_configuration(ports: Ports, sha256: str) -> str:
     last = codec.decode(data, Report) if data else None
     if last is None or last.config == sha256 or last.live:
         return ""
+    if not last.config:
+        return f"the deployed configuration is refused by its functions: {last.failure}"
     return f"the local configuration ({sha256[:12]}) is not the deployed one ({last.config[:12]}): deploy it (`sam build && sam deploy`), or look at what is"
 
 

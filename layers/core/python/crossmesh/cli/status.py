@@ -53,13 +53,16 @@ def run(arguments: argparse.Namespace) -> int:
     if last_look is None:
         out.print("no look has been taken yet: wait a minute, or check that the schedule is enabled")
         return 3
-    age = now - last_look.at
-    headline = "[green]everything is as declared[/]" if not problems else "[red]not as declared[/]"
-    out.print(f"{headline}: {last_look.registered} of {last_look.endpoints} endpoints registered, looked {age:.0f} s ago", highlight=False)
-    table = Table("cluster", "pods", "seen", box=None, pad_edge=False)
-    for line in last_look.clusters:
-        table.add_row(line.name, str(line.pods), "yes" if not line.cause else f"no: {line.cause} ({line.detail})")
-    out.print(table)
+    if last_look.kind == "failed":
+        out.print("[red]not known[/]: the last look failed", highlight=False)
+    else:
+        headline = "[green]everything is as declared[/]" if not problems else "[red]not as declared[/]"
+        registered = f"{last_look.registered} of {last_look.endpoints} endpoints registered"
+        out.print(f"{headline}: {registered}, looked {now - last_look.at:.0f} s ago", highlight=False)
+        table = Table("cluster", "pods", "seen", box=None, pad_edge=False)
+        for line in last_look.clusters:
+            table.add_row(line.name, str(line.pods), "yes" if not line.cause else f"no: {line.cause} ({line.detail})")
+        out.print(table)
     for name, last in verdicts.items():
         style = "green" if last.kind == "good" else "red"
         out.print(
@@ -98,7 +101,8 @@ def _problems(last: Report | None, last_run: Report | None, paused: bool, now: f
     if paused:
         found.append("paused by hand (`crossmesh resume`)")
     if last.kind == "failed":
-        found.append(f"the last look failed: {last.failure}")
+        since = f"no look since {time.strftime('%Y-%m-%d %H:%M:%SZ', time.gmtime(last.well))}" if last.well else "no look yet"
+        found.append(f"{since}: {last.failure}")
     pending = last.adds + last.removals + last.health + last.gates + last.mesh_actions
     done = last_run is not None and last_run.kind == "applied" and last_run.at > last.at
     if pending and not done:

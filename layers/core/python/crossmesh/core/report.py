@@ -47,6 +47,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float = 0.0
     again_at: float = 0.0
     failure: str = ""
+    well: float = 0.0  # of a look that failed: when the last one was taken that did not; 0 = never
 
 
 def cluster_lines(views: tuple[View, ...]) -> tuple[ClusterLine, ...]:

@@ -6,6 +6,7 @@ from typing import TypeVar
 import msgspec
 
 from crossmesh import codec
+from crossmesh.core import failure
 from crossmesh.core.actions import RegistryPlan
 from crossmesh.core.mesh_plan import MeshPlan
 from crossmesh.core.report import Report, cluster_lines, convergence_lag, summary
@@ -60,7 +61,7 @@ def run(request: Request, context: Context) -> Step[Response]:
         failed=found.unproved,
         lag=convergence_lag(found.added, views, now) if (yield from _followed(this)) else -1.0,
         seconds=round(now - this.started, 3),
-        failure=f"{request.failure.get('Error', '')}: {request.failure.get('Cause', '')[:500]}" if request.failure else "",
+        failure=failure.told(request.failure),
         **told,  # type: ignore[arg-type]
     )
     yield from store.save(store.key(this.id, "report"), report)
