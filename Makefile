@@ -60,5 +60,5 @@ audit: setup ## ask PyPI's advisories about every pinned version that ships (nee
 lock: ## resolve pyproject.toml again into requirements/*.txt, layers/*/requirements.txt and watcher/requirements.txt
 	@$(BIN)/python tools/lock.py
 
-proof: setup ## every fault at every call, overlapping runs, random schedules, planted bugs (PROOF_MINUTES=6; FULL=1: 1,000,000)
+proof: setup ## every fault at every call, overlapping runs, random schedules, planted bugs (PROOF_MINUTES=6; FULL=1: 1,000,000, goes on where it was)
 	@python -m tests.sim

@@ -25,6 +25,8 @@ Row = Callable[[str, str, str], None]
 class Unwatched:
     """Rules that watch nothing: the measurements are not a proof."""
 
+    watched: frozenset[str] = frozenset()
+
     def __getattr__(self, _: str) -> Callable[..., None]:
         return lambda *_args, **_kwargs: None
 
@@ -35,6 +37,7 @@ class Measured(Simulation):
     def __init__(self, hop: float, bus: float, blue: int = PODS) -> None:
         pods = {"eksc1": {"front": 1}, "eksc2": {"blue": blue, "red": 1}}
         super().__init__(Schedule(pods=pods, lag=LAG_S, latency=CALL_S, cold=True), Unwatched())
+        self.world.populate(pods)
         self.hop, self.bus, self.dice = hop, bus, random.Random(1)
         self.requests: Counter[str] = Counter()
         self.last_hint, self.hint_due = -1e9, False

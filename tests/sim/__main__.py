@@ -1,19 +1,22 @@
 """`make proof`: every single fault at every call, two runs at every pair of points, pairs of faults, narrow windows, random schedules, and the planted bugs.
 
 PROOF_MINUTES (6) is the box of wall time for all of it, PROOF_WORKERS (2) the processes; PROOF_PARTS (mutants,schedules) leaves
-one half as the last run had it; FULL=1 plays 1,000,000 random schedules however long that takes.
+one half as the last run had it. FULL=1 plays everything and 1,000,000 random schedules, however long that takes, or for PROOF_MINUTES: what it plays is
+written to .proof/progress.jsonl as it goes, and the next FULL=1 of the same sources goes on from there; interrupted, it tells what was played.
 A schedule that breaks a property is shrunk and kept in tests/sim/scenarios. Ends 0 only where nothing was broken and no planted bug survived.
 """
 
 import gc
 import hashlib
 import itertools
+import math
 import multiprocessing as mp
 import os
+import signal
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 
@@ -21,32 +24,47 @@ from tests.sim import directed, explore, mutation, results
 from tests.sim.application import ROOT
 from tests.sim.explore import play, randomly, shrink
 from tests.sim.mutants import MUTANTS, mend
+from tests.sim.progress import Progress, Tally
 from tests.sim.schedule import Schedule, encode
 
-MINUTES = float(os.environ.get("PROOF_MINUTES", "6"))
+FULL = os.environ.get("FULL", "") not in ("", "0")
+MINUTES = float(os.environ.get("PROOF_MINUTES") or ("inf" if FULL else "6"))
 WORKERS = int(os.environ.get("PROOF_WORKERS", "2"))
 PARTS = set(os.environ.get("PROOF_PARTS", "mutants,schedules").split(","))
-FULL = os.environ.get("FULL", "") not in ("", "0")
 RANDOM = 1_000_000
-CHUNK = 40
-# What part of the box each kind may take; what one leaves goes to those after it.
-SHARES = {"singles": 0.30, "directed": 0.04, "overlaps": 0.12, "pairs": 0.10, "random": 0.24}
+CHUNK = 200 if FULL else 40
+PROGRESS = results.RESULTS.parent / "progress.jsonl"
+SNAPSHOT_EVERY = 60.0  # seconds
+COLLECTED_EVERY, CHUNKS_A_PROCESS = (
+    400,
+    200,
+)  # schedules between two collections of garbage; after so many chunks a process makes room for a new one
 
 
-class Tally(msgspec.Struct):
-    """What a chunk of schedules came to."""
+class Part(msgspec.Struct, frozen=True):
+    """A kind of schedules by number, and what part of the box it may take; what one leaves goes to those after it."""
 
-    schedules: int = 0
-    calls: int = 0
-    virtual: float = 0.0
-    violations: dict[str, int] = {}
-    failed: list[tuple[str, Schedule]] = []
+    name: str
+    count: int
+    schedule: Callable[[int], Schedule]
+    share: float
 
 
-def tally(schedules: list[Schedule]) -> Tally:
-    """Play a chunk; in a worker."""
-    found = Tally(failed=[], violations={})
-    for schedule in schedules:
+def of(name: str, schedules: Sequence[Schedule], share: float) -> Part:
+    """A part that is a list."""
+    return Part(name, len(schedules), schedules.__getitem__, share)
+
+
+_parts: dict[str, Part] = {}  # as the processes of the pool inherit them
+_since_collected = itertools.count()
+
+
+def tally(name: str, chunk: int) -> Tally:
+    """Play a chunk of a part; in a process of the pool."""
+    part, begun = _parts[name], time.monotonic()
+    found = Tally(part=name, chunk=chunk, failed=[], violations={})
+    for number in range(chunk * CHUNK, min(part.count, (chunk + 1) * CHUNK)):
+        schedule = part.schedule(number)
         outcome = play(schedule)
         found.schedules += 1
         found.calls += outcome.calls
@@ -55,63 +73,40 @@ def tally(schedules: list[Schedule]) -> Tally:
             found.violations[outcome.property] = found.violations.get(outcome.property, 0) + 1
             if len(found.failed) < 3:
                 found.failed.append((outcome.property, schedule))
-    gc.collect()
+        if next(_since_collected) % COLLECTED_EVERY == COLLECTED_EVERY - 1:
+            gc.collect()
+    found.seconds = time.monotonic() - begun
     return found
 
 
-def tally_seeds(seeds: list[int]) -> Tally:
-    """The same from seeds, so that nothing else need be sent."""
-    return tally([randomly(seed) for seed in seeds])
-
-
-def chunks(of: Iterable[object]) -> Iterator[list[object]]:
-    """Lists of CHUNK."""
-    iterator = iter(of)
-    while chunk := list(itertools.islice(iterator, CHUNK)):
-        yield chunk
-
-
-def box(name: str, pool: "mp.pool.Pool", work: Callable[..., Tally], items: Iterable[object], whole: int, until: float) -> results.Played:
-    """Play what fits before `until`."""
-    begun, total, violations = time.monotonic(), Tally(failed=[], violations={}), Counter[str]()
-
-    def feed() -> Iterator[list[object]]:
-        for chunk in chunks(items):
-            if time.monotonic() > until:
-                return
-            while len(waiting) > WORKERS * 2:
-                time.sleep(0.01)
-                collect()
-            yield chunk
-
+def box(part: Part, pool: Any, progress: Progress, until: float, told: Callable[[], None]) -> None:
+    """Play what fits before `until` and was not played yet."""
     waiting: list[mp.pool.AsyncResult[Tally]] = []
+    kept = 0
 
     def collect(*, wait: bool = False) -> None:
+        nonlocal kept
         for result in list(waiting):
             if wait or result.ready():
-                done = result.get()
+                found = result.get()
                 waiting.remove(result)
-                total.schedules += done.schedules
-                total.calls += done.calls
-                total.virtual += done.virtual
-                violations.update(done.violations)
-                total.failed += done.failed
+                progress.add(found)
+                for broken, schedule in found.failed[: max(0, 5 - kept)]:
+                    kept += 1
+                    keep(broken, schedule)
+        told()
 
-    for chunk in feed():
-        waiting.append(pool.apply_async(work, (chunk,)))
+    done = progress.done.get(part.name, set())
+    for chunk in range(math.ceil(part.count / CHUNK)):
+        if time.monotonic() > until:
+            break
+        if chunk in done:
+            continue
+        waiting.append(pool.apply_async(tally, (part.name, chunk)))
+        while len(waiting) > WORKERS * 2:
+            time.sleep(0.01)
+            collect()
     collect(wait=True)
-    for broken, schedule in total.failed[:5]:
-        keep(broken, schedule)
-    seconds = time.monotonic() - begun
-    return results.Played(
-        name=name,
-        schedules=total.schedules,
-        whole=max(whole, total.schedules),
-        calls=total.calls,
-        seconds=seconds,
-        virtual_hours=total.virtual / 3600,
-        violations=dict(violations),
-    )
 
 
 def keep(broken: str, schedule: Schedule) -> None:
@@ -136,26 +131,59 @@ def planted(windows: list[Schedule]) -> list[mutation.Killed]:
     return sorted(killed, key=lambda fate: names.index(fate.mutant))
 
 
-def schedules(windows: list[Schedule], end: float) -> list[results.Played]:
-    """Every kind of schedules, each within its share of what is left of the box (two fifths of it at the least)."""
-    singles = list(explore.singles())
-    overlaps, pairs = explore.overlaps_count(), explore.pairs_count()
+def parts(windows: list[Schedule]) -> list[Part]:
+    """Every kind of schedules."""
+    return [
+        of("every single fault, every call", list(explore.singles()), 0.30),
+        of("narrow windows, kept scenarios", windows, 0.04),
+        of("two runs, every pair of points", list(explore.overlaps()), 0.12),
+        Part("every pair of five faults", explore.pairs_count(), explore.pair, 0.10),
+        Part("random", RANDOM, lambda number: randomly(number + 1), 0.24),
+    ]
+
+
+def schedules(every: list[Part], progress: Progress, end: float, told: Callable[[], None]) -> None:
+    """Each part within its share of what is left of the box (two fifths of it at the least); of a full run the pairs alone are cut, to a tenth."""
+    _parts.update((part.name, part) for part in every)
     gc.collect()
     gc.freeze()
     now = time.monotonic()
     left = max(end - now, MINUTES * 24)
-    cut = itertools.accumulate(share / sum(SHARES.values()) for share in SHARES.values())
-    ends = {name: now + left * share for name, share in zip(SHARES, cut, strict=True)}
+    cut = itertools.accumulate(part.share / sum(part.share for part in every) for part in every)
+    ends = {part.name: now + left * share for part, share in zip(every, cut, strict=True)}
     if FULL:
-        ends |= dict.fromkeys(("singles", "directed", "overlaps", "random"), float("inf"))
-    with mp.get_context("fork").Pool(WORKERS) as pool:
-        return [
-            box("every single fault, every call", pool, tally, singles, len(singles), ends["singles"]),
-            box("narrow windows, kept scenarios", pool, tally, windows, len(windows), ends["directed"]),
-            box("two runs, every pair of points", pool, tally, explore.overlaps(), overlaps, ends["overlaps"]),
-            box("every pair of five faults", pool, tally, explore.pairs(), pairs, ends["pairs"]),
-            box("random", pool, tally_seeds, range(1, RANDOM + 1), RANDOM, ends["random"]),
-        ]
+        ends = {part.name: now + left * (0.9 if part.name == "random" else 1.0) for part in every}
+        every = sorted(every, key=lambda part: part.name == "every pair of five faults")
+    with mp.get_context("fork").Pool(WORKERS, initializer=_in_the_pool, maxtasksperchild=CHUNKS_A_PROCESS) as pool:
+        for part in every:
+            box(part, pool, progress, ends[part.name], told)
+
+
+def _in_the_pool() -> None:
+    gc.disable()  # `tally` collects
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def found(every: list[Part], progress: Progress, killed: Sequence[mutation.Killed], begun: float) -> results.Results:
+    """The results so far."""
+    played = []
+    for part in every:
+        total = progress.totals.get(part.name, Tally())
+        hours = total.virtual / 3600
+        played.append(
+            results.Played(
+                name=part.name,
+                schedules=total.schedules,
+                whole=part.count,
+                calls=total.calls,
+                seconds=total.seconds,
+                virtual_hours=hours,
+                violations=total.violations,
+            )
+        )
+    minutes = (time.monotonic() - begun) / 60
+    return results.Results(day=results.today(), minutes=minutes, workers=WORKERS, full=FULL, played=tuple(played), killed=tuple(killed))
 
 
 def main() -> int:
@@ -166,14 +194,31 @@ def main() -> int:
         return 1
     begun = time.monotonic()
     windows = list(directed.everything())
-    last = results.read() if {"mutants", "schedules"} != PARTS else None
-    killed = planted(windows) if "mutants" in PARTS or last is None else list(last.killed)
-    played = schedules(windows, begun + MINUTES * 60) if "schedules" in PARTS or last is None else list(last.played)
-    minutes = (time.monotonic() - begun) / 60
-    found = results.Results(day=results.today(), minutes=minutes, workers=WORKERS, full=FULL, played=tuple(played), killed=tuple(killed))
-    results.write(found)
-    print("\n".join(results.lines(found)))
-    return 1 if found.violations or found.survivors else 0
+    last = results.read() if {"mutants", "schedules"} != PARTS and results.RESULTS.is_file() else None
+    killed = planted(windows) if "mutants" in PARTS else list(last.killed) if last else []
+    plays = "schedules" in PARTS or last is None
+    outcome = _played(windows, killed, begun) if plays else msgspec.structs.replace(last, killed=tuple(killed))
+    results.write(outcome)
+    print("\n".join(results.lines(outcome)))
+    return 1 if outcome.violations or outcome.survivors else 0
+
+
+def _played(windows: list[Schedule], killed: list[mutation.Killed], begun: float) -> results.Results:
+    every, progress = parts(windows), Progress(PROGRESS if FULL else None, CHUNK)
+    last = begun
+
+    def told() -> None:
+        nonlocal last
+        if FULL and time.monotonic() - last > SNAPSHOT_EVERY:
+            last = time.monotonic()
+            results.write(found(every, progress, killed, begun))
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        schedules(every, progress, begun + MINUTES * 60, told)
+    except KeyboardInterrupt:
+        print("interrupted: what follows was played", flush=True)
+    return found(every, progress, killed, begun)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from world.aws.models.errors import AwsError
 
 _NAMES = {"servicediscovery": {xform_name(name): name for name in CLOUD_MAP}, "appmesh": {xform_name(name): name for name in APP_MESH}}
 _TOKENS = {"servicediscovery": "NextToken", "appmesh": "nextToken"}
-READ_PREFIXES = ("Get", "List", "Describe", "Discover")
+WRITES = frozenset(name for name in (*CLOUD_MAP, *APP_MESH) if not name.startswith(("Get", "List", "Describe", "Discover")))
 
 
 def private(name: str) -> types.ModuleType:
@@ -36,28 +36,32 @@ def private(name: str) -> types.ModuleType:
 
 
 class Client:
-    """A botocore client's face over a model. `made` is told of every request first and may raise in AWS's name."""
+    """A botocore client's face over the models. `made` answers every request, and may raise in AWS's name. Its methods are those of `_CLIENTS`."""
 
-    def __init__(self, service: str, model: Any, made: Callable[[str, str, dict[str, Any]], Any]) -> None:
-        self._service, self._model, self._made = service, model, made
+    service = ""
 
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        operation = _NAMES[self._service].get(name)
-        if operation is None:
-            raise AttributeError(name)
-
-        def method(**request: Any) -> Any:
-            try:
-                return self._made(self._service, operation, request)
-            except AwsError as error:
-                raise client_error(error.code, error.message, operation, **error.members) from error
-
-        self.__dict__[name] = method
-        return method
+    def __init__(self, made: Callable[[str, str, dict[str, Any]], Any]) -> None:
+        self._made = made
 
     def get_paginator(self, name: str) -> "_Pages":
         """Every page, by token."""
-        return _Pages(getattr(self, name), _TOKENS[self._service])
+        return _Pages(getattr(self, name), _TOKENS[self.service])
+
+
+def _method(service: str, operation: str) -> Callable[..., Any]:
+    def method(self: Client, **request: Any) -> Any:
+        try:
+            return self._made(service, operation, request)
+        except AwsError as error:
+            raise client_error(error.code, error.message, operation, **error.members) from error
+
+    return method
+
+
+_CLIENTS = {
+    service: type("Client", (Client,), {"service": service} | {name: _method(service, operation) for name, operation in names.items()})
+    for service, names in _NAMES.items()
+}
 
 
 def client_error(code: str, message: str, operation: str, status: int = 400, **members: Any) -> botocore.exceptions.ClientError:
@@ -85,28 +89,29 @@ class _Pages:
 class _Aws:
     """`crossmesh.adapters.aws`, but for where its clients come from."""
 
-    def __init__(self, real: types.ModuleType, client: Callable[[str], Client]) -> None:
-        self._real, self._client = real, client
+    def __init__(self, real: types.ModuleType, made: Callable[[str, str, dict[str, Any]], Any]) -> None:
+        self.translated, self._made = real.translated, made
 
     def client(self, service: str, *_: Any, **__: Any) -> Client:
-        return self._client(service)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._real, name)
+        return _CLIENTS[service](self._made)
 
 
 @cache
 def _modules() -> tuple[types.ModuleType, types.ModuleType, types.ModuleType]:
-    return private("crossmesh.adapters.cloud_map"), private("crossmesh.adapters.app_mesh"), private("crossmesh.adapters.kubernetes")
+    """The private copies, without threads: side by side is what the simulator decides, not the machine."""
+    found = private("crossmesh.adapters.cloud_map"), private("crossmesh.adapters.app_mesh"), private("crossmesh.adapters.kubernetes")
+    for module in (found[0], found[2]):
+        module.__dict__["ThreadPoolExecutor"] = _InTurn
+    return found
 
 
-def registry_and_mesh(client: Callable[[str], Client]) -> tuple[Any, Any]:
-    """The shipped Cloud Map and App Mesh adapters on `client`."""
+def registry_and_mesh(made: Callable[[str, str, dict[str, Any]], Any]) -> tuple[Any, Any]:
+    """The shipped Cloud Map and App Mesh adapters, their requests answered by `made(service, operation, request)`."""
     import crossmesh.adapters.aws
 
     cloud_map, app_mesh, _ = _modules()
     for module in (cloud_map, app_mesh):
-        module.__dict__["aws"] = _Aws(crossmesh.adapters.aws, client)
+        module.__dict__["aws"] = _Aws(crossmesh.adapters.aws, made)
     return cloud_map.CloudMap("us-east-1"), app_mesh.AppMesh("us-east-1")
 
 
@@ -138,15 +143,36 @@ def clusters(now: Callable[[], float], transport: Callable[[str], Any]) -> Any:
     """The shipped Kubernetes adapter; `transport(cluster)` answers `request(path) -> (status, body)` or raises TimeoutError/ConnectionError/EOFError."""
     _, _, module = _modules()
     module.__dict__["time"] = _Time(now)
-    module.__dict__["ThreadPoolExecutor"] = _InTurn
-    not_seen = module._NotSeen
+    return _simulated()(now, transport)
+
+
+_DECODED_MOST = 512
+
+
+@cache
+def _simulated() -> Callable[..., Any]:
+    """The shipped adapter's class over a transport of the simulator's. Answers are decoded once for equal bytes: what comes of it is never changed."""
+    _, _, module = _modules()
+    not_seen, decode, pod_of = module._NotSeen, module._Api._decode, module.pod_of
+    decoded: dict[tuple[bytes, Any], Any] = {}
+    pods: dict[int, tuple[Any, Any]] = {}
+
+    def pod_of_once(item: Any) -> Any:
+        found = pods.get(id(item))
+        if found is None or found[0] is not item:
+            if len(pods) > _DECODED_MOST:
+                pods.clear()
+            found = pods[id(item)] = item, pod_of(item)
+        return found[1]
+
+    module.__dict__["pod_of"] = pod_of_once
 
     class Api(module._Api):  # type: ignore[name-defined,misc]
-        def __init__(self, name: str) -> None:
-            self.transport, self.expires = transport(name), float("inf")
+        def __init__(self, now: Callable[[], float], transport: Any) -> None:
+            self.now, self.transport, self.expires = now, transport, float("inf")
 
         def request(self, path: str, until: float, verb: str = "GET", body: Any = None) -> tuple[int, bytes]:
-            if until <= now():
+            if until <= self.now():
                 raise not_seen("timeout", "no time left")
             try:
                 answer: tuple[int, bytes] = self.transport.request(path)
@@ -158,13 +184,23 @@ def clusters(now: Callable[[], float], transport: Callable[[str], Any]) -> Any:
                 raise not_seen("cut", path) from error
             return answer
 
+        def _decode(self, body: bytes, kind: Any, path: str) -> Any:
+            found = decoded.get((body, kind))
+            if found is None:
+                if len(decoded) > _DECODED_MOST:
+                    decoded.clear()
+                found = decoded[body, kind] = decode(self, body, kind, path)
+            return found
+
     class Simulated(module.KubernetesClusters):  # type: ignore[name-defined,misc]
-        def __init__(self) -> None:
+        def __init__(self, now: Callable[[], float], transport: Callable[[str], Any]) -> None:
+            self.now, self.transport = now, transport
             self._apis: dict[str, Any] = {}
             self._zones: dict[Any, Any] = {}
             self._eks = _Nothing()
 
         def _api(self, cluster: Any) -> Api:
-            return Api(cluster.name)
+            return Api(self.now, self.transport(cluster.name))
 
-    return Simulated()
+    made: Callable[..., Any] = Simulated
+    return made

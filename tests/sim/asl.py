@@ -8,6 +8,7 @@ import json
 from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 Document = dict[str, Any]
@@ -254,19 +255,40 @@ def _present(where: str, data: Any, context: Document) -> bool:
 def template(value: Any, data: Any, context: Document) -> Any:
     """Parameters with the members whose names end in .$ looked up."""
     if isinstance(value, dict):
-        return {
-            key.removesuffix(".$"): path(inner, data, context) if key.endswith(".$") else template(inner, data, context)
-            for key, inner in value.items()
-        }
+        found = _MEMBERS.get(id(value))
+        if found is None or found[0] is not value:
+            found = _MEMBERS[id(value)] = value, [(k.removesuffix(".$"), inner, k.endswith(".$")) for k, inner in value.items()]
+        return {name: path(inner, data, context) if looked_up else template(inner, data, context) for name, inner, looked_up in found[1]}
     if isinstance(value, list):
         return [template(inner, data, context) for inner in value]
     return value
+
+
+_MEMBERS: dict[
+    int, tuple[Any, list[tuple[str, Any, bool]]]
+] = {}  # of every object in the machines' Parameters, by identity: name, value, whether a path
+
+
+@cache
+def _parts(where: str) -> tuple[str, ...] | None:
+    """The names in a path without intrinsic functions and brackets; None for any other."""
+    if where.startswith("States.") or any(sign in where for sign in "[]*?"):
+        return None
+    return tuple(part for part in where[2 if where.startswith("$$") else 1 :].split(".") if part)
 
 
 def path(where: str | None, data: Any, context: Document) -> Any:
     """A reference path: `$`, `$.a.b`, `$$.Execution.Id`. Raises Unsound where there is no such thing."""
     if where is None:
         return {}
+    parts = _parts(where)
+    if parts is not None:
+        found = context if where.startswith("$$") else data
+        for part in parts:
+            if not isinstance(found, dict) or part not in found:
+                raise Unsound(f"{where} is not in {sorted(found) if isinstance(found, dict) else type(found).__name__}")
+            found = found[part]
+        return found
     if where.startswith("States."):
         return _intrinsic(where, data, context)
     found, rest = (context, where[2:]) if where.startswith("$$") else (data, where[1:])

@@ -17,6 +17,10 @@ TROUBLES = ("timeout", "unreachable", "refused", "throttled", "server-error", "c
 # too; `paged` is the truth in two pages.
 LIES = ("empty", "short", "chain", "paged", "old", "kind", "bytes", "gone", *TROUBLES)
 
+_NODE = {"metadata": {"name": "n1", "labels": {"topology.kubernetes.io/region": "us-east-1", "topology.kubernetes.io/zone": "us-east-1a"}}}
+_NODES = json.dumps({"kind": "NodeList", "metadata": {"resourceVersion": "1"}, "items": [_NODE]}).encode()
+_DEPLOYMENTS = b'{"kind": "DeploymentList", "metadata": {"resourceVersion": "1"}, "items": []}'
+
 
 @dataclass(slots=True)
 class SimPod:
@@ -70,6 +74,7 @@ class Cluster:
     got: dict[str, str] = field(default_factory=dict)  # pod name -> uid that a GET of this view answered, "" = 404
     listed: int = 0  # version of the list that this view gave
     made: int = 0
+    _whole: tuple[int, bytes] = (-1, b"")  # the list that tells the truth, kept until something changes: its version, its bytes
 
     def changed(self) -> None:
         """Keep the list as it was, and rise."""
@@ -103,24 +108,20 @@ class Cluster:
         place, _, query = path.partition("?")
         parts = place.removeprefix("/api/v1/").split("/")
         if parts == ["namespaces", "kube-system"]:
-            return 200, json.dumps({"metadata": {"name": "kube-system", "uid": self.identity}}).encode()
+            return 200, b'{"metadata": {"name": "kube-system", "uid": "%s"}}' % self.identity.encode()
         if wrong == "cut":
             raise EOFError
-        if place == "/apis/apps/v1/deployments":
-            return 200, b'{"kind": "DeploymentList", "metadata": {"resourceVersion": "1"}, "items": []}'
         if place.endswith("/deployments"):
-            return 200, b'{"kind": "DeploymentList", "metadata": {"resourceVersion": "1"}, "items": []}'
+            return 200, _DEPLOYMENTS
         if parts == ["nodes"]:
-            labels = {"topology.kubernetes.io/region": "us-east-1", "topology.kubernetes.io/zone": "us-east-1a"}
-            node = {"metadata": {"name": "n1", "labels": labels}}
-            return 200, json.dumps({"kind": "NodeList", "metadata": {"resourceVersion": "1"}, "items": [node]}).encode()
+            return 200, _NODES
         if parts[2:3] == ["services"]:
             ingress = {"loadBalancer": {"ingress": [{"hostname": "front.elb.example"}]}}
             return 200, json.dumps({"metadata": {"name": parts[3]}, "status": ingress}).encode()
         if parts[2:3] == ["pods"] and len(parts) == 4:
             return self._get(parts[3])
         if parts[2:] == ["pods"]:
-            return self._list(parts[1], parse_qs(query).get("continue", [""])[0])
+            return self._list(parts[1], parse_qs(query).get("continue", [""])[0] if "continue" in query else "")
         raise AssertionError(f"the simulator knows no answer to {path}")
 
     def _get(self, name: str) -> tuple[int, bytes]:
@@ -132,6 +133,9 @@ class Cluster:
         return 200, pod.json
 
     def _list(self, namespace: str, token: str) -> tuple[int, bytes]:
+        if not self.lie and namespace == NAMESPACE and self._whole[0] == self.version:
+            self.listed = self.version
+            return 200, self._whole[1]
         items, version = ([pod.json for pod in self.pods.values()] if namespace == NAMESPACE else []), self.version
         kind, more, left = "PodList", "", None
         if self.lie in ("empty", "gone"):
@@ -152,4 +156,7 @@ class Cluster:
             more, left, items = ("", None, items[half:]) if token else ("rest", len(items) - half, items[:half])
         self.listed = version
         metadata = json.dumps({"resourceVersion": str(version), "continue": more, "remainingItemCount": left})
-        return 200, b'{"kind": "%s", "metadata": %s, "items": [%s]}' % (kind.encode(), metadata.encode(), b",".join(items))
+        body = b'{"kind": "%s", "metadata": %s, "items": [%s]}' % (kind.encode(), metadata.encode(), b",".join(items))
+        if not self.lie and namespace == NAMESPACE:
+            self._whole = version, body
+        return 200, body

@@ -5,12 +5,11 @@ from collections import OrderedDict
 from typing import Any
 
 import msgspec
-from botocore import xform_name
 
+from tests.sim import memo
 from tests.sim.rules import Rules, broken
 from tests.sim.schedule import Schedule
 from tests.sim.simulator import PERIOD, START, Broken, Simulation
-from world.aws.models.cloud_map import OPERATIONS
 
 PERIODS = 8  # looks after the last trouble within which all must be exact
 WARM_KEPT = 400
@@ -29,8 +28,13 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     settled: float = 0.0
 
 
-def play(schedule: Schedule, trace: list[str] | None = None) -> Outcome:
+def play(schedule: Schedule, trace: list[str] | None = None, *, memos: bool = True) -> Outcome:
     """Play it; never raises for a violation."""
+    with memo.kept(wanted=memos):
+        return _outcome(schedule, trace)
+
+
+def _outcome(schedule: Schedule, trace: list[str] | None) -> Outcome:
     try:
         warm = b"" if schedule.cold else _warm_start(schedule)  # before: a simulation has the adapters' clocks to itself
     except Broken as violation:
@@ -39,6 +43,8 @@ def play(schedule: Schedule, trace: list[str] | None = None) -> Outcome:
     simulation = Simulation(schedule, rules)
     if warm:
         _thaw(simulation, rules, warm)
+    else:
+        simulation.world.populate(schedule.pods)
     simulation.trace = trace
     settled = 0.0
     try:
@@ -71,6 +77,7 @@ def _warm_start(schedule: Schedule) -> bytes:
     if key not in _warm:
         alike = Schedule(pods=schedule.pods, mesh=schedule.mesh)
         simulation = Simulation(alike, Rules())
+        simulation.world.populate(alike.pods)
         simulation.look("warm-up")
         simulation.loop(START + 45)
         _warm[key] = _freeze(simulation, simulation.rules)
@@ -80,7 +87,7 @@ def _warm_start(schedule: Schedule) -> bytes:
 
 
 _MODELS = ("cloud_map", "app_mesh")
-_LEFT_OUT = ("clock", "rng", "_handlers", "settings", "throttle")
+_LEFT_OUT = ("clock", "rng", "settings", "throttle")
 _OF_RULES = ("lease", "look", "moved", "remembered", "identities", "high", "memory", "kinds")
 
 
@@ -97,7 +104,6 @@ def _thaw(simulation: Simulation, rules: Rules, frozen: bytes) -> None:
     models, world.clusters, world.made, world.ips, leases, documents, objects, watched = pickle.loads(frozen)
     for name, values in zip(_MODELS, models, strict=True):
         vars(getattr(world, name)).update(values)
-    world.cloud_map._handlers = {name: getattr(world.cloud_map, xform_name(name)) for name in OPERATIONS}
     simulation.state.leases, simulation.state.documents, simulation.runs.objects = leases, documents, objects
     vars(rules).update(watched)
     simulation.now = START + 45

@@ -23,7 +23,7 @@ TITLES = (
 
 
 class Played(msgspec.Struct, frozen=True, kw_only=True):
-    """One kind of schedules: how many there are and how many were played; `calls` are port calls, `seconds` of wall time, `violations` by property."""
+    """One kind of schedules: how many there are and how many were played; `calls` are port calls, `seconds` of all processes, `violations` by property."""
 
     name: str
     schedules: int
@@ -32,6 +32,11 @@ class Played(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     virtual_hours: float
     violations: dict[str, int] = {}
+
+    @property
+    def each(self) -> float:
+        """Milliseconds of wall time that one of them took, on whatever machine and beside whatever else."""
+        return 1000 * self.seconds / self.schedules if self.schedules else 0.0
 
 
 class Results(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,11 +74,11 @@ def read() -> Results:
 
 def lines(results: Results) -> list[str]:
     """What `make proof` prints."""
-    found = [f"{'schedules':34} {'played':>9} {'of':>9} {'calls':>12} {'seconds':>8} {'virtual h':>10} violations"]
+    found = [f"{'schedules':34} {'played':>9} {'of':>9} {'calls':>12} {'ms each':>8} {'virtual h':>10} violations"]
     for played in results.played:
         bad = ", ".join(f"{name}: {count}" for name, count in sorted(played.violations.items())) or "none"
         found.append(
-            f"{played.name:34} {played.schedules:9,} {played.whole:9,} {played.calls:12,} {played.seconds:8.0f} {played.virtual_hours:10.0f} {bad}"
+            f"{played.name:34} {played.schedules:9,} {played.whole:9,} {played.calls:12,} {played.each:8.1f} {played.virtual_hours:10.0f} {bad}"
         )
     dead = len(MUTANTS) - len(results.survivors)
     found.append(f"mutants killed {dead} of {len(MUTANTS)}" + (f"; alive: {', '.join(results.survivors)}" if results.survivors else ""))
@@ -109,12 +114,14 @@ def page(results: Results) -> str:
         "",
         f"**{total:,} schedules, {results.violations} violations. {len(MUTANTS) - len(results.survivors)} of {len(MUTANTS)} planted bugs caught.**",
         "",
-        "| schedules | played | of | port calls | virtual hours | violations |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| schedules | played | of | port calls | ms each | virtual hours | violations |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for played in results.played:
         bad = ", ".join(f"{name} {count}" for name, count in sorted(played.violations.items())) or "0"
-        parts.append(f"| {played.name} | {played.schedules:,} | {played.whole:,} | {played.calls:,} | {played.virtual_hours:,.0f} | {bad} |")
+        parts.append(
+            f"| {played.name} | {played.schedules:,} | {played.whole:,} | {played.calls:,} | {played.each:.1f} | {played.virtual_hours:,.0f} | {bad} |"
+        )
     parts += [
         "",
         "## The properties",

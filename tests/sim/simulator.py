@@ -1,8 +1,8 @@
 """Plays a schedule: executions of the shipped machines, interleaved at every port call, over models of the world, under a virtual clock."""
 
-import heapq
 import random
 from collections.abc import Callable
+from heapq import heappop, heappush
 from typing import Any
 
 import msgspec
@@ -12,7 +12,7 @@ from crossmesh.core.actions import Memory, Operator
 from crossmesh.core.canary import Sample
 from crossmesh.errors import CrossmeshError, RefusedError, Throttled, TransientError
 from crossmesh.steps import store
-from crossmesh.steps.calls import Call, Together
+from crossmesh.steps.calls import Call
 
 from tests.sim import adapters, application, asl, world
 from tests.sim.schedule import Event, Fault, Schedule
@@ -81,7 +81,8 @@ class Simulation:
     """One play. `rules` is told of everything and raises Broken."""
 
     def __init__(self, schedule: Schedule, rules: Any) -> None:
-        self.schedule, self.rules = schedule, rules
+        self.schedule, self.rules, self.watched = schedule, rules, rules.watched
+        self.latency, self.jitter, self.budgeted = schedule.latency, bool(schedule.seed), not (schedule.lag or schedule.rates)
         self.now = START
         self.rng = random.Random(schedule.seed)
         self.app = application.load()
@@ -100,7 +101,7 @@ class Simulation:
         self.writes = 0
         self.trace: list[str] | None = None
         self.state, self.runs = MemoryState(), MemoryRunStore()
-        registry, mesh = adapters.registry_and_mesh(self._client)
+        registry, mesh = adapters.registry_and_mesh(self._wire)
         self.ports: dict[str, Any] = {
             "Registry": registry,
             "MeshApi": mesh,
@@ -140,10 +141,6 @@ class Simulation:
         """A pod asked directly (the canary's diagnosis): it does not answer."""
         return Sample(error="timeout")
 
-    def _client(self, service: str) -> adapters.Client:
-        model = self.world.cloud_map if service == "servicediscovery" else self.world.app_mesh
-        return adapters.Client(service, model, self._wire)
-
     def _wire(self, service: str, operation: str, request: dict[str, Any]) -> Any:
         """One request to AWS: the fault that was laid for it, the rules, the model."""
         fault, self.wire_fault = self.wire_fault, ""
@@ -156,8 +153,8 @@ class Simulation:
             raise adapters.client_error("AccessDeniedException", "not authorized", operation, 403)
         if service == "appmesh" and self.world.mesh_gone:
             raise adapters.client_error("UnknownOperationException", "App Mesh has ended", operation, 404)
-        write = not operation.startswith(adapters.READ_PREFIXES)
-        if service == "servicediscovery":
+        write = operation in adapters.WRITES
+        if self.budgeted and service == "servicediscovery":
             self.rules.wired(self.current, operation)
         if write:
             self.writes += 1
@@ -177,7 +174,7 @@ class Simulation:
     def at(self, when: float, do: Callable[..., None], *args: Any) -> None:
         """Do something at a time."""
         self.order += 1
-        heapq.heappush(self.heap, (when, self.order, do, args))
+        heappush(self.heap, (when, self.order, do, args))
 
     def start(self, machine: str, payload: Any, name: str = "") -> str:
         """Start an execution. Raises StateError as StartExecution would."""
@@ -335,17 +332,19 @@ class Simulation:
             except Exception as failed:
                 raise Broken("clear-errors", f"{frame.module} ended in {type(failed).__name__}: {failed}") from failed
             error = None
-            if type(asked) is Call and asked.port in UNCOUNTED:
-                if asked.method == "now":
-                    answer = self.now + frame.skew
+            if type(asked) is Call:
+                if asked.port in UNCOUNTED:
+                    if asked.method == "now":
+                        answer = self.now + frame.skew
+                        continue
+                    if asked.method == "sleep":
+                        self._later(frame, self.now + asked.args[0], self._resume, frame, None, None)
+                        return
+                    answer = None
                     continue
-                if asked.method == "sleep":
-                    self._later(frame, self.now + asked.args[0], self._resume, frame, None, None)
-                    return
-                answer = None
-                continue
-            frame.group = type(asked) is Together
-            frame.calls = asked.calls if frame.group else (asked,)
+                frame.group, frame.calls = False, (asked,)
+            else:
+                frame.group, frame.calls = True, asked.calls
             frame.answers = []
             self._next(frame)
             return
@@ -363,10 +362,12 @@ class Simulation:
             self._end(frame, None, asl.StateError(why, "the function ended without an answer"))
 
     def _next(self, frame: Frame) -> None:
-        latency = self.schedule.latency
-        if self.schedule.seed:
-            latency *= 0.5 + self.rng.random()
-        self._later(frame, self.now + latency, self._call, frame)
+        when = self.now + (self.latency * (0.5 + self.rng.random()) if self.jitter else self.latency)
+        if when > frame.deadline:
+            self.at(frame.deadline, self._die, frame, "Sandbox.Timedout")
+        else:
+            self.order += 1
+            heappush(self.heap, (when, self.order, self._call, (frame,)))
 
     def _call(self, frame: Frame) -> None:
         """One port call, with what was laid for its number."""
@@ -375,7 +376,7 @@ class Simulation:
         number, self.calls = self.calls, self.calls + 1
         if number > CALLS_AT_MOST:
             raise Broken("bounded-calls", f"more than {CALLS_AT_MOST} calls")
-        faults = self.faults.get(number)
+        faults = self.faults.get(number) if self.faults else None
         if self.lasting or (faults and faults[0].do in ("stall", "failing")):
             faults = self._lasting(frame, faults or [])
         if faults:
@@ -383,8 +384,9 @@ class Simulation:
             self.world.lie, self.world.next_lag, self.world.next_failure, self.stale = "", None, False, 0
         else:
             self._make(frame, number, "")
-        for other, its in self.beside.pop(number, ()):
-            self._make(other, its, "")
+        if self.beside:
+            for other, its in self.beside.pop(number, ()):
+                self._make(other, its, "")
 
     def _lasting(self, frame: Frame, faults: list[Any]) -> list[Any]:
         """Faults that a function meets for a number of calls."""
@@ -453,7 +455,7 @@ class Simulation:
         answer: Any = None
         self.current = frame
         try:
-            answer = self._perform(frame, call, wrong)
+            answer = self._wrongly(call, wrong) if wrong else getattr(self.ports[call.port], call.method)(*call.args, **call.kwargs)
         except CrossmeshError as raised:
             error = raised
         except (Broken, AssertionError):
@@ -462,7 +464,8 @@ class Simulation:
             raise Broken("clear-errors", f"{call.port}.{call.method} raised {type(raised).__name__}: {raised}") from raised
         finally:
             self.current, self.wire_fault = None, ""
-        self.rules.called(frame, call, answer, error)
+        if call.method in self.watched:
+            self.rules.called(frame, call, answer, error)
         wait = PATIENCE if wrong in ("timeout", "lost") else 0.0
         if not frame.group:
             self._later(frame, self.now + wait, self._resume, frame, answer, error) if wait else self._resume(frame, answer, error)
@@ -473,9 +476,10 @@ class Simulation:
         else:
             self._next(frame)
 
-    def _perform(self, frame: Frame, call: Call, wrong: str) -> Any:
+    def _wrongly(self, call: Call, wrong: str) -> Any:
+        """The call, met by what is wrong with it."""
         port = self.ports[call.port]
-        if wrong and call.port in ("Registry", "MeshApi"):
+        if call.port in ("Registry", "MeshApi"):
             self.wire_fault = wrong
         elif wrong == "throttle":
             raise Throttled("Rate exceeded")
@@ -494,7 +498,7 @@ class Simulation:
         """Let everything happen up to a time."""
         heap = self.heap
         while heap and heap[0][0] <= until:
-            self.now, _, do, args = heapq.heappop(heap)
+            self.now, _, do, args = heappop(heap)
             do(*args)
         self.now = max(self.now, until)
 

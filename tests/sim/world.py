@@ -56,6 +56,18 @@ def contexts() -> tuple[Context, Context, Context]:
     return first, second, msgspec.structs.replace(first, settings=one, config="c3")
 
 
+@cache
+def _deployed(removals: str, mode: str, *, mesh: bool) -> tuple[Context, ...]:
+    """The same for a schedule's policy, mode and backend."""
+    first = contexts()[0]
+    policy = msgspec.structs.replace(first.settings.policy, removals=removals)  # type: ignore[arg-type]
+    backend = msgspec.structs.replace(first.settings.mesh, backend="appmesh" if mesh else "none")
+    return tuple(
+        msgspec.structs.replace(c, settings=msgspec.structs.replace(c.settings, policy=policy, mesh=backend), mode=mode)  # type: ignore[arg-type]
+        for c in contexts()
+    )
+
+
 def reweighted(spec: dict[str, Any]) -> dict[str, Any]:
     """The router or route with three times red."""
     made = copy.deepcopy(spec)
@@ -99,15 +111,9 @@ class World:
         self.lie, self.mesh_gone = "", False
         self.next_lag: float | None = None
         self.next_failure = False
-        first = contexts()[0]
-        policy = msgspec.structs.replace(first.settings.policy, removals=schedule.policy)  # type: ignore[arg-type]
-        backend = msgspec.structs.replace(first.settings.mesh, backend="appmesh" if schedule.mesh else "none")
-        self.deployed = tuple(
-            msgspec.structs.replace(c, settings=msgspec.structs.replace(c.settings, policy=policy, mesh=backend), mode=schedule.mode)  # type: ignore[arg-type]
-            for c in contexts()
-        )
+        self.deployed = _deployed(schedule.policy, schedule.mode, mesh=schedule.mesh)
         self.context = self.deployed[0]
-        self.owner = first.settings.owner
+        self.owner = self.context.settings.owner
         self.clusters = {name: Cluster(name, f"uid-of-{name}") for name in sorted(schedule.pods)}
         self.foreign: dict[tuple[str, str], dict[str, str]] = {}
         self.foreign_mesh: set[str] = set()  # kinds of declared resources that somebody else holds
@@ -120,7 +126,10 @@ class World:
         self.cloud_map.call("CreatePrivateDnsNamespace", {"Name": SPACE, "Vpc": "vpc-1"})
         self.cloud_map.settings.operation_lag_s = schedule.lag
         self.cloud_map.throttle.rates = dict(schedule.rates)
-        for name, kinds in sorted(schedule.pods.items()):
+
+    def populate(self, pods: dict[str, dict[str, int]]) -> None:
+        """The pods that stand when it begins."""
+        for name, kinds in sorted(pods.items()):
             for kind, count in sorted(kinds.items()):
                 for _ in range(count):
                     self.add(name, kind)
@@ -131,6 +140,8 @@ class World:
         """A request to a model; `stale` changes ago where AWS promises no more than to agree in the end."""
         if service == "appmesh":
             return self.app_mesh.call(operation, request)
+        if not stale and self.next_lag is None and not self.next_failure:
+            return self.cloud_map.call(operation, request)
         settings = self.cloud_map.settings
         if self.next_lag is not None:
             settings.operation_lag_s = self.next_lag

@@ -30,6 +30,18 @@ OPERATIONS = (
 )
 
 
+def _handler(operation: str) -> tuple[str, Kind | None]:
+    own = {"TagResource": "_tag", "UntagResource": "_untag", "ListTagsForResource": "_list_tags"}
+    if operation in own:
+        return own[operation], None
+    verb = next(verb for verb in VERBS if operation.startswith(verb))
+    titles = {kind.title: kind for kind in KINDS.values()} | {f"{kind.title}s": kind for kind in KINDS.values()} | {"Meshes": KINDS["mesh"]}
+    return f"_{verb.lower()}", titles[operation.removeprefix(verb)]
+
+
+_HANDLERS = {operation: _handler(operation) for operation in OPERATIONS}
+
+
 def copied(value: Any) -> Any:
     """A JSON value anew (copy.deepcopy asks ten times as many questions of it)."""
     if isinstance(value, dict):
@@ -85,24 +97,16 @@ class AppMesh:
         self._arns: dict[str, Resource] = {}
         self._tokens: dict[tuple[str, str], tuple[Document, Document]] = {}
         self._places = 0
-        self._handlers = {name: self._handler(name) for name in OPERATIONS}
 
     def call(self, operation: str, request: Document) -> Document:
         """Raises AwsError for what App Mesh would refuse."""
         self.now = self.clock()
         if not self.throttle.admits(operation, self.now):
             raise AwsError("TooManyRequestsException", "Rate exceeded")
-        method, kind = self._handlers[operation]
-        return method(kind, request) if kind else method(request)
-
-    def _handler(self, operation: str) -> tuple[Callable[..., Document], Kind | None]:
-        own = {"TagResource": self._tag, "UntagResource": self._untag, "ListTagsForResource": self._list_tags}
-        if operation in own:
-            return own[operation], None
-        verb = next(verb for verb in VERBS if operation.startswith(verb))
-        titles = {kind.title: kind for kind in KINDS.values()} | {f"{kind.title}s": kind for kind in KINDS.values()} | {"Meshes": KINDS["mesh"]}
-        method = {"Create": self._create, "Describe": self._describe, "Update": self._update, "Delete": self._delete, "List": self._list}[verb]
-        return method, titles[operation.removeprefix(verb)]
+        name, kind = _HANDLERS[operation]
+        method = getattr(self, name)
+        answer: Document = method(kind, request) if kind else method(request)
+        return answer
 
     def _create(self, kind: Kind, request: Document) -> Document:
         key, spec = key_of(kind, request), request.get("spec") or {}

@@ -47,6 +47,8 @@ OPERATIONS = (
     "UpdateServiceAttributes",
 )
 
+_METHODS = {name: xform_name(name) for name in OPERATIONS}
+
 
 class CloudMap(Instances):
     """`call` is the whole interface: an operation's name and its request in AWS's shape; answers in AWS's shape, dates as epoch seconds."""
@@ -62,7 +64,6 @@ class CloudMap(Instances):
     ) -> None:
         super().__init__(clock, rng, account, region, settings or CloudMapSettings())
         self.throttle = Throttle(self.settings.rates)
-        self._handlers: dict[str, Callable[[Document], Document]] = {name: getattr(self, xform_name(name)) for name in OPERATIONS}
 
     def call(self, operation: str, request: Document) -> Document:
         """Raises AwsError for what AWS would refuse; RequestLimitExceeded or ThrottlingException beyond the rates set."""
@@ -71,7 +72,8 @@ class CloudMap(Instances):
         if not self.throttle.admits(operation, self.now):
             code = "RequestLimitExceeded" if operation.startswith("DiscoverInstances") else "ThrottlingException"
             raise AwsError(code, "Rate exceeded")
-        return self._handlers[operation](request)
+        answer: Document = getattr(self, _METHODS[operation])(request)
+        return answer
 
     def finish(self, operation: Operation) -> None:
         """Bring about what an operation is for."""

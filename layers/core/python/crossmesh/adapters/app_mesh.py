@@ -1,5 +1,6 @@
 """App Mesh as the `MeshApi` port, generic over its seven kinds: every operation is named after the kind."""
 
+from functools import cache
 from typing import Any
 
 from crossmesh.adapters import aws
@@ -9,6 +10,7 @@ from crossmesh.errors import NotFound, RefusedError
 _PLURAL = {"mesh": "meshes"}
 
 
+@cache
 def _snake(kind: str) -> str:
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in kind)
 

@@ -3,8 +3,6 @@
 One place decides on timeouts, retries and the user agent, by which our own calls are told from others' in CloudTrail.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import botocore.config
@@ -81,28 +79,37 @@ def client(service: str, region: str | None = None, *, attempts: int = 3, creden
     )
 
 
-@contextmanager
-def translated() -> Iterator[None]:
-    """Raise AWS's errors as ours; the cause is chained, nothing of the request is repeated in the message."""
-    try:
-        yield
-    except botocore.exceptions.ClientError as error:
-        raise _from_client_error(error) from error
-    except botocore.exceptions.EndpointConnectionError as error:
-        raise ServiceGone("EndpointConnectionError", str(error)) from error
-    except (botocore.exceptions.HTTPClientError, botocore.exceptions.ConnectionError) as error:
-        raise TransientError(f"{type(error).__name__}: {error}") from error
-    except botocore.exceptions.ParamValidationError as error:
-        raise RefusedError("ParamValidationError", str(error)) from error
-    except botocore.exceptions.BotoCoreError as error:
-        raise TransientError(f"{type(error).__name__}: {error}") from error
-    except (
-        KeyError,
-        AttributeError,
-        TypeError,
-        ValueError,
-    ) as error:  # what a parser or a reader meets in an answer that is not in the API's shape
-        raise TransientError(f"the answer is not in the API's shape ({type(error).__name__}: {error})") from error
+class translated:  # noqa: N801 - read as a verb: with translated()
+    """Raise AWS's errors as ours; the cause is chained, nothing of the request is repeated in the message. A class: entered at every request."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, Exception):
+            ours = _ours(error)
+            if ours is not None:
+                raise ours from error
+
+
+def _ours(error: Exception) -> CrossmeshError | None:
+    match error:
+        case botocore.exceptions.ClientError():
+            return _from_client_error(error)
+        case botocore.exceptions.EndpointConnectionError():
+            return ServiceGone("EndpointConnectionError", str(error))
+        case botocore.exceptions.HTTPClientError() | botocore.exceptions.ConnectionError():
+            return TransientError(f"{type(error).__name__}: {error}")
+        case botocore.exceptions.ParamValidationError():
+            return RefusedError("ParamValidationError", str(error))
+        case botocore.exceptions.BotoCoreError():
+            return TransientError(f"{type(error).__name__}: {error}")
+        case (
+            KeyError() | AttributeError() | TypeError() | ValueError()
+        ):  # what a parser or a reader meets in an answer that is not in the API's shape
+            return TransientError(f"the answer is not in the API's shape ({type(error).__name__}: {error})")
+    return None
 
 
 def _from_client_error(error: botocore.exceptions.ClientError) -> CrossmeshError:

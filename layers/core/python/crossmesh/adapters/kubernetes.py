@@ -27,6 +27,7 @@ PAGE = 500  # pods a page; one page of real pods is about 3 MB
 CONNECT_TIMEOUT, READ_TIMEOUT, DEADLINE = 3.0, 10.0, 25.0  # seconds; the deadline is for one whole view
 _GETS_AT_ONCE = 8
 CONTROLLER = "app.kubernetes.io/name=appmesh-controller"  # as the Helm chart of AWS's controller labels its Deployment
+_CONTROLLERS = "/apis/apps/v1/deployments?" + urlencode({"labelSelector": CONTROLLER, "resourceVersion": "0"})
 
 T = TypeVar("T")
 
@@ -294,8 +295,7 @@ class _Api:
 
     def find_controller(self, until: float) -> tuple[str, str]:
         """("namespace/name" of AWS's App Mesh controller where it runs, why that could not be told). From the API server's cache: cheap."""
-        query = urlencode({"labelSelector": CONTROLLER, "resourceVersion": "0"})
-        status, body = self.request(f"/apis/apps/v1/deployments?{query}", until)
+        status, body = self.request(_CONTROLLERS, until)
         if status == 403:
             return "", f"HTTP 403: {_message(body)}"
         self._refuse(status, body)
@@ -307,8 +307,8 @@ class _Api:
         pages: list[Any] = []
         token, left = "", None
         while True:
-            query = {"limit": str(PAGE), **({"continue": token} if token else {})}
-            status, body = self.request(f"{path}?{urlencode(query)}", until)
+            rest = f"&{urlencode({'continue': token})}" if token else ""
+            status, body = self.request(f"{path}?limit={PAGE}{rest}", until)
             if status == 410:
                 return None
             self._refuse(status, body)

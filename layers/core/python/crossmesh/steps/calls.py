@@ -9,6 +9,7 @@ and can stop the step before or after any of them.
 """
 
 from collections.abc import Callable, Generator, Sequence
+from functools import cache
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import msgspec
@@ -38,8 +39,13 @@ Step = Generator[Call | Together, Any, R]
 
 def to(method: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs) -> Call:
     """The call of a port's method as a value, checked against the method's types."""
+    return Call(*_named(method), args, kwargs)
+
+
+@cache
+def _named(method: Callable[..., Any]) -> tuple[str, str]:
     port, _, name = method.__qualname__.rpartition(".")
-    return Call(port, name, args, kwargs)
+    return port, name
 
 
 def call(method: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs) -> Generator[Call, Any, R]:
