@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from crossmesh.steps import look
 
 from tests.e2e.conftest import Deployed
 from tests.e2e.test_operating import crossmesh
@@ -138,7 +139,7 @@ def deleted(here: Deployed) -> None:
     here.app.table.delete_table(TableName=here.app.outputs["StateTable"])
 
 
-def test_another_owner_shares_the_service_and_the_same_one_is_stopped_and_named(empty: Deployed, tmp_path: Path) -> None:
+def test_another_owner_shares_the_service_and_of_the_same_one_both_stop_until_a_person_decides(empty: Deployed, tmp_path: Path) -> None:
     """A second stack with documents and pods of its own, registered in the same Cloud Map service."""
     here = empty
     deployed(here, Mode="apply")
@@ -159,16 +160,27 @@ def test_another_owner_shares_the_service_and_the_same_one_is_stopped_and_named(
     deploy(here.world.document, stack=OTHER, Schedule="DISABLED", Owner="demo", config=configured(tmp_path / "same", "demo"))
     here.app.calls(reset=True)
     other.look(120)
-    code, told = crossmesh(here, "status", "--stack", OTHER)
-    named = [problem for problem in told["problems"] if "used by two deployments" in problem]
-    assert (code, len(named) > 0, writes(here)) == (3, True, set())
-    assert all(f"us-east-1/{stack}" in named[0] for stack in (here.app.stack, OTHER))
-    assert here.app.pods() == colours | {green}
-    assert crossmesh(here, "status")[1]["problems"] == [], "whose mark stands goes on"
+    assert writes(here) == {"TagResource"}, "its word that it is there, and nothing else"
+    named_in(here, OTHER)
+    # The earlier one reads the tags with its lists, at the latest after 10 minutes; without the last lists it does so now.
+    client(here.world.document, "s3").delete_object(Bucket=here.app.outputs["RunStore"], Key=look.REGISTRY)
+    here.app.look(120)
+    named_in(here, here.app.stack)
+    here.app.calls(reset=True)
     here.colours.scale("appmesh-demo", "colorapp-red", 2)
     here.colours.wait_ready("appmesh-demo", "app=colorapp", len(colours) + 1)
-    here.app.hint()
+    here.app.look(120)
+    assert (writes(here), here.app.pods()) == (set(), colours | {green}), "both have stopped"
+    assert crossmesh(here, "resume", "colorapp.appmesh-demo.pvt.aws.local")[0] == 0
     here.app.wait_pods(here.colour_pods() | {green})
+
+
+def named_in(here: Deployed, stack: str) -> None:
+    """Its status names both deployments."""
+    code, told = crossmesh(here, "status", "--stack", stack)
+    named = [problem for problem in told["problems"] if "used by two deployments" in problem]
+    assert (code, len(named) > 0) == (3, True), told
+    assert all(f"us-east-1/{one}" in named[0] for one in (here.app.stack, OTHER))
 
 
 def settled_in(here: Deployed) -> str:

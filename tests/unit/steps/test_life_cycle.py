@@ -7,13 +7,14 @@ import msgspec
 import pytest
 from crossmesh import codec
 from crossmesh.adapters.memory import MemoryRunStore, MemoryState
-from crossmesh.core.actions import Memory, Operator
+from crossmesh.core.actions import Memory, Operator, RegistryPlan
+from crossmesh.core.neighbour import LIFE
 from crossmesh.core.report import Report
-from crossmesh.steps import look, report_run, store, take_lease
+from crossmesh.steps import report_run, store, take_lease
 from crossmesh.steps.context import Context
 from crossmesh.steps.drive import drive, perform
 
-from tests.builders import context, pod
+from tests.builders import NAMESPACE, context, pod
 from tests.passes import MemoryWorld
 
 RUN = "arn:run-1"
@@ -124,18 +125,139 @@ def test_two_deployments_of_two_owners_share_a_service_in_peace() -> None:
     assert len(world.pods_in()) == 7
 
 
-def test_two_deployments_of_one_owner_by_mistake_both_stop_and_name_the_other() -> None:
+EARLIER, LATER = "1/us-east-1/crossmesh", "1/us-east-1/other"
+
+
+def two_of_one_owner() -> tuple[MemoryWorld, MemoryWorld, Context]:
+    """An earlier deployment at work, and a later one with its owner that has looked once; pods are wanted by both."""
     world = filled()
     world.run(context())
     before = world.pods_in()
     other, theirs = neighbour(world)
     world.registry.writes.clear()
+    world.clock.sleep(60)
     other.run(theirs)
-    plan = drive(look.see(theirs), other.ports).plan
-    assert plan.actions == ()
-    assert {held.why for held in plan.withheld} == {"conflict", "orphaned"}, "its clusters are none of ours, and nothing of them is removed"
-    assert "1/us-east-1/crossmesh" in " ".join(plan.notes), plan
+    assert {write[0] for write in world.registry.writes} == {"tag"}, "the later one says that it is there, and writes nothing else"
     assert world.pods_in() == before
+    world.registry.writes.clear()
+    return world, other, theirs
+
+
+def quiet_within(world: MemoryWorld, where: Context, most: int) -> int:
+    """A minute's look after another until one is quiet; how many that took. Runs are made as looks ask for them."""
+    for number in range(most):
+        world.clock.sleep(60)
+        looked = world.look(where)
+        if looked.decision == "quiet":
+            return number
+        world.run(where, looked.look)
+    raise AssertionError(f"not quiet within {most} minutes")
+
+
+def names(plan: RegistryPlan) -> str:
+    """What people read."""
+    return " ".join(plan.notes)
+
+
+def test_two_deployments_of_one_owner_by_mistake_both_stop_and_name_each_other() -> None:
+    world, other, theirs = two_of_one_owner()
+    world.clusters.put("a", pod("u-new"))
+    world.clusters.remove("b", next(iter(world.clusters.pods["b"])))
+    for plan in (world.run(context()), other.run(theirs)):
+        assert plan.conflict
+        assert EARLIER in names(plan)
+        assert LATER in names(plan)
+        assert "conflict" in {held.why for held in plan.withheld}
+    assert world.registry.writes == [], "and neither goes on: not even with what is dead"
+
+
+def test_a_conflict_costs_a_mark_every_quarter_of_an_hour_and_no_run_a_minute() -> None:
+    world, other, theirs = two_of_one_owner()
+    runs = 0
+    for _ in range(60):
+        world.clock.sleep(60)
+        for one, where in ((world, context()), (other, theirs)):
+            looked = one.look(where)
+            if looked.decision == "apply":
+                one.run(where, looked.look)
+                runs += 1
+    marks = [write for write in world.registry.writes if write[0] == "tag"]
+    assert marks == world.registry.writes
+    assert 2 <= len(marks) <= 5
+    assert runs <= len(marks) + 1, "the earlier one records once that it found the later"
+    assert world.run(context()).conflict, "and the word against it held all the time"
+
+
+def test_the_earlier_goes_on_by_itself_once_the_later_is_gone() -> None:
+    world, _, _ = two_of_one_owner()
+    assert world.run(context()).conflict
+    world.clusters.put("a", pod("u-new"))
+    world.clock.sleep(LIFE + 60)
+    assert "u-new" not in world.pods_in()
+    world.run(context())
+    assert "u-new" in world.pods_in()
+    assert quiet_within(world, context(), 3) <= 1
+
+
+def resume(world: MemoryWorld, service: str = f"color.{NAMESPACE}") -> None:
+    """As the command line does it: only what is stopped can be resumed."""
+    memory = codec.decode(world.state.read(store.MEMORY) or b"", Memory)
+    assert service in memory.neighbours
+    data = world.state.read(store.OPERATOR)
+    asked = codec.decode(data, Operator) if data else Operator()
+    world.clock.sleep(1)
+    world.state.write(store.OPERATOR, codec.encode(msgspec.structs.replace(asked, resumed={service: world.clock.now()})))
+
+
+def test_a_person_says_that_the_earlier_is_meant() -> None:
+    world, other, theirs = two_of_one_owner()
+    world.run(context())
+    resume(world)
+    world.clusters.put("a", pod("u-new"))
+    world.run(context())
+    assert "u-new" in world.pods_in()
+    for _ in range(40):  # the later one goes on saying that it is there
+        world.clock.sleep(60)
+        other.run(theirs)
+        assert not world.run(context()).conflict
+    assert "z1" not in world.pods_in()
+
+
+def test_a_person_says_that_the_later_is_meant_and_changes_her_mind() -> None:
+    world, other, theirs = two_of_one_owner()
+    world.run(context())
+    resume(other)
+    other.run(theirs)
+    assert "z1" in world.pods_in()
+    assert world.run(context()).conflict
+    assert quiet_within(other, theirs, 4) <= 3, "what was read before the mark was taken over stops nobody"
+    other.clock.sleep(900)
+    other.run(theirs)
+    assert not other.run(theirs).conflict
+    resume(world)
+    assert not world.run(context()).conflict
+    other.clock.sleep(60)
+    assert other.run(theirs).conflict, "the last word counts"
+    assert not world.run(context()).conflict
+
+
+def test_a_word_against_another_hand_is_none_against_a_deployment_that_comes_later() -> None:
+    world = filled()
+    world.state.write(store.OPERATOR, codec.encode(Operator(resumed={f"color.{NAMESPACE}": world.clock.now()})))
+    world.run(context())
+    world.clock.sleep(60)
+    other, theirs = neighbour(world)
+    other.run(theirs)
+    world.clock.sleep(60)
+    assert world.run(context()).conflict
+
+
+def test_a_later_one_that_only_observes_stops_nobody() -> None:
+    world = filled()
+    world.run(context())
+    other, theirs = neighbour(world)
+    assert other.look(msgspec.structs.replace(theirs, mode="observe")).decision == "observe"
+    assert not world.run(context()).conflict
 
 
 def test_what_others_registered_is_never_touched_not_even_by_a_drain() -> None:

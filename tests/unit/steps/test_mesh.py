@@ -6,15 +6,17 @@ from typing import Any
 
 import msgspec
 import pytest
+from crossmesh import codec
+from crossmesh.core.actions import RegistryPlan
 from crossmesh.core.mesh_diff import differences
-from crossmesh.core.mesh_plan import OWNER_TAG
+from crossmesh.core.mesh_plan import OWNER_TAG, MeshPlan
 from crossmesh.core.mesh_view import ORDER, MeshTarget, target_of
 from crossmesh.core.render import requests
 from crossmesh.core.settings import ClusterSettings, ManifestSource, MeshSettings, Policy, Settings
 from crossmesh.core.topology_build import build
 from crossmesh.errors import ServiceGone
 from crossmesh.manifests import load
-from crossmesh.steps import reconcile_mesh, take_lease
+from crossmesh.steps import reconcile_mesh, store, take_lease
 from crossmesh.steps.context import Context
 from crossmesh.steps.drive import drive
 
@@ -396,3 +398,14 @@ def test_a_quiet_pass_over_200_nodes_and_1000_routes_costs_one_read_a_resource_p
         "ListVirtualServices": 2,
         "ListRoutes": 200,
     }, "pages of 100, one a router"
+
+
+def test_while_another_deployment_uses_our_owner_the_mesh_waits_and_says_so() -> None:
+    where, world = declared_by(HEAD, node("blue")), new_world()
+    for conflict in (True, False):
+        asked = starting(world, where)
+        world.runs.put(store.key(asked.run.id, "plan"), codec.encode(RegistryPlan(conflict=conflict)))
+        found = drive(reconcile_mesh.run(asked, where), world.ports)
+        made = drive(store.load(found.plan, MeshPlan), world.ports)
+        assert bool(app_mesh(world).specs()) is not conflict
+        assert any("another deployment uses this owner" in note for note in made.notes) is conflict

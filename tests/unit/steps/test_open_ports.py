@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from crossmesh import codec
 from crossmesh.adapters.memory import MemoryClock, MemoryNetworks, MemoryRunStore, MemoryState
+from crossmesh.core.actions import RegistryPlan
 from crossmesh.core.facts import NetworkFacts, RuleFacts
 from crossmesh.core.openings import Opening, mark_of
 from crossmesh.core.views import Unseen
@@ -106,6 +107,15 @@ def test_a_run_of_an_older_configuration_changes_no_rule() -> None:
     here.run = Run(id="r", execution="e", epoch=1, config="before")
     assert here.go() == open_ports.Response()
     assert here.rules() == []
+
+
+def test_while_another_deployment_uses_our_owner_no_rule_is_changed() -> None:
+    here = Here()
+    here.hold(rule(9090, "sg-eksc1", OURS))
+    here.runs.put(store.key("r", "plan"), codec.encode(RegistryPlan(conflict=True)))
+    (told,) = here.go().refused
+    assert "another deployment" in told
+    assert [port for port, _, _ in here.rules()] == [9090]
 
 
 def test_without_the_lease_nothing_is_written() -> None:

@@ -70,7 +70,7 @@ def _changed(arguments: argparse.Namespace, old: Operator, memory: Memory, now: 
                 old, draining=now, paused=0.0
             ), "draining: every instance of this deployment leaves Cloud Map, and none comes until `crossmesh resume`"
         case "resume" if arguments.service:
-            known = sorted(memory.contested)
+            known = sorted({*memory.contested, *memory.neighbours})
             if arguments.service not in known:
                 raise RefusedError("NotContested", f"{arguments.service} is not stopped; stopped are: {', '.join(known) or 'none'}")
             return replace(old, resumed={**old.resumed, arguments.service: now}), f"{arguments.service} goes on"

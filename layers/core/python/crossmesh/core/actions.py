@@ -155,8 +155,25 @@ class Operator(msgspec.Struct, frozen=True, kw_only=True):
     draining: float = 0.0  # every instance of ours goes, and none comes, until resumed
     forget: dict[str, float] = {}  # cluster -> remove its instances, though it is not seen or not in the settings any more
     accept: dict[str, float] = {}  # cluster -> record the identity that it shows now
-    resumed: dict[str, float] = {}  # "service.namespace" -> go on though it was contested
+    resumed: dict[str, float] = {}  # "service.namespace" -> go on though it was contested, or though another deployment uses our owner
     adopt: float = 0.0  # take over what AWS's controller left, as `mesh.adopt` does, until nothing of it is left
+
+
+class Neighbour(msgspec.Struct, frozen=True, kw_only=True):
+    """Another deployment that uses our owner: since when we know (seconds since the epoch), and until when our word against it holds; 0 = it speaks
+    against us."""
+
+    deployment: str
+    since: float
+    until: float = 0.0
+
+
+class Overruled(msgspec.Struct, frozen=True, kw_only=True):
+    """A deployment that a person decided against: the `resume` that said so, and when the services were read by which that was carried out."""
+
+    deployment: str
+    asked: float
+    at: float
 
 
 class Memory(msgspec.Struct, frozen=True, kw_only=True):
@@ -176,6 +193,8 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     adopted: float = 0.0  # the `adopt` that was carried out
     asked: dict[str, tuple[str, float]] = {}  # instance id -> (health asked for, when): it takes 30 s to show, and asking again is no faster
     setbacks: int = 0  # runs in a row that left something unsettled
+    neighbours: dict[str, Neighbour] = {}  # "service.namespace" -> the deployment with our owner that stops us
+    overruled: dict[str, Overruled] = {}  # "service.namespace" -> the one that a person decided against
 
 
 class RegistryPlan(msgspec.Struct, frozen=True, kw_only=True):
@@ -190,6 +209,7 @@ class RegistryPlan(msgspec.Struct, frozen=True, kw_only=True):
     registered: int = 0
     again_at: float = 0.0
     begun: float = 0.0  # when the oldest observation behind it began
+    conflict: bool = False  # another deployment uses our owner: neither registry nor mesh nor ports are written
 
     @property
     def stages(self) -> tuple[int, ...]:

@@ -6,7 +6,8 @@ import msgspec
 
 from crossmesh.core import endpoints as ep
 from crossmesh.core.actions import CreateService, Register, TagService
-from crossmesh.core.scene import OWNER_TAG, Draft, Scene, deployment_tag
+from crossmesh.core.neighbour import deployment_tag
+from crossmesh.core.scene import OWNER_TAG, Draft, Scene
 from crossmesh.core.views import Instance, ServiceView
 
 SERVICE_LIMIT = 1_000  # instances per service, fixed (Cloud Map quotas page)
@@ -32,6 +33,16 @@ def ensure(scene: Scene, draft: Draft, service: ServiceView, wanted: Sequence[ep
     elif deployment_tag(scene.owner) not in service.tags:
         reason = "leave this deployment's mark before writing into it"
         draft.act(service.key, TagService(namespace=service.namespace, service=service.service, arn=service.arn, tags=mark, reason=reason))
+
+
+def say(scene: Scene, draft: Draft) -> None:
+    """To another deployment of our owner: that we found it there, or that a person decided against it."""
+    for key, tags in scene.conflict.tags.items():
+        service = scene.services[key]
+        reason = "another deployment uses this owner: tell it so"
+        if deployment_tag(scene.owner) in tags:
+            reason = f"`crossmesh resume {key}`: this deployment is the one"
+        draft.act(key, TagService(namespace=service.namespace, service=service.service, arn=service.arn, tags=tags, reason=reason))
 
 
 class Room(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,23 +1,28 @@
 """The registry's planner: views of clusters and of Cloud Map in, a plan out. Pure; the same inputs in any order give the same bytes.
 
 The rules of design section 3 live beside it: `judging` (unknown is not empty, own before touch), `adoption` (what AWS's controller left), `adding`, `removing`
-and `brake` (dead ones at once, add before remove, confirmations), `health` (marked instead of removed), `contest` (another hand), `remembering`.
+and `brake` (dead ones at once, add before remove, confirmations), `health` (marked instead of removed), `contest` (another hand), `neighbour` (another
+deployment), `remembering`.
 """
 
 from collections import defaultdict
 
 from crossmesh.core import endpoints as ep
 from crossmesh.core.actions import OpenGate, Register, RegistryPlan, Withheld, WithheldWhy
-from crossmesh.core.adding import admitted, ensure, register, room_in
+from crossmesh.core.adding import admitted, ensure, register, room_in, say
 from crossmesh.core.contest import Contest, notice
 from crossmesh.core.health import health_of, recover, sick
 from crossmesh.core.judging import Removal, left_behind, unwanted
+from crossmesh.core.neighbour import deployment_tag
 from crossmesh.core.remembering import remember
 from crossmesh.core.removing import remove, retire, stand
-from crossmesh.core.scene import Draft, Inputs, Scene, deployment_tag
+from crossmesh.core.scene import Draft, Inputs, Scene
 from crossmesh.core.views import GATE, ServiceView
 
 __all__ = ["Inputs", "deployment_tag", "plan"]
+
+
+_TWO = "another deployment uses this owner"
 
 
 def plan(inputs: Inputs) -> RegistryPlan:
@@ -33,7 +38,9 @@ def plan(inputs: Inputs) -> RegistryPlan:
     draft.withheld += map(_claimed, claimed)
     confirmations = _plan_services(scene, draft, contest, by_service, frozenset(c.uid for c in claimed))
     retire(scene, draft)
-    draft.notes |= {*scene.conflicts, *_controllers(scene)}
+    say(scene, draft)
+    draft.withheld += [Withheld(what="service", service=key, id="", why="conflict", detail=_TWO) for key in scene.conflict.neighbours]
+    draft.notes |= {*scene.conflict.notes, *_controllers(scene)}
     actions = draft.actions()
     return RegistryPlan(
         actions=actions,
@@ -45,6 +52,7 @@ def plan(inputs: Inputs) -> RegistryPlan:
         registered=sum(map(len, scene.ours.values())),
         again_at=min((w.until for w in draft.withheld if w.until), default=0.0),
         begun=min([inputs.registry.begun, *(view.begun for view in scene.seen.values())]),
+        conflict=bool(scene.conflict.neighbours),
     )
 
 
@@ -78,10 +86,10 @@ def _plan_adds(
     """Plan the adds of one service; the removals it wants, and the ids that each virtual node gains."""
     key = service.key
     removals = unwanted(scene, draft, service, {e.id for e in wanted}, claims)
-    if scene.conflicts or key in contest.stopped:
+    if scene.conflict.neighbours or key in contest.stopped:
         have = {i.id for i in service.instances}
-        why: WithheldWhy = "conflict" if scene.conflicts else "contested"
-        detail = "another deployment uses this owner" if scene.conflicts else contest.text(key)
+        why: WithheldWhy = "conflict" if scene.conflict.neighbours else "contested"
+        detail = _TWO if scene.conflict.neighbours else contest.text(key)
         draft.hold_adds((e for e in wanted if e.id not in have), why, detail)
         stand(draft, service, removals, why)
         return [], {}

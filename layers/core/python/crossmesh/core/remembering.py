@@ -38,6 +38,8 @@ def remember(
         adopted=memory.adopted if adopts else max(memory.adopted, operator.adopt),
         asked=_asked(scene, actions),
         setbacks=memory.setbacks,
+        neighbours=dict(sorted(scene.conflict.neighbours.items())),
+        overruled=dict(sorted(scene.conflict.overruled.items())),
     )
 
 

@@ -96,7 +96,7 @@ def _deregister(removal: Removal, after: str) -> Deregister:
 
 def retire(scene: Scene, draft: Draft) -> None:
     """Remove services that we made, that are empty and that no document names (rule 2)."""
-    if scene.conflicts or scene.policy.removals == "upsert-only":
+    if scene.conflict.neighbours or scene.policy.removals == "upsert-only":
         return
     for key, service in scene.services.items():
         if service.id and key not in scene.named and service.tags.get(OWNER_TAG) == scene.owner and not service.instances:

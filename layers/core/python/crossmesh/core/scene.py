@@ -20,16 +20,12 @@ from crossmesh.core.actions import (
     WithheldWhy,
 )
 from crossmesh.core.adoption import adopting, left_by_controller, pod_of
+from crossmesh.core.neighbour import judge
 from crossmesh.core.settings import Settings
 from crossmesh.core.topology import Topology
 from crossmesh.core.views import Instance, Pod, RegistryView, Seen, ServiceView, Sick, Unseen, View
 
 OWNER_TAG = "crossmesh:owner"
-
-
-def deployment_tag(owner: str) -> str:
-    """The tag key under which a deployment with `owner` leaves its id on a service."""
-    return f"crossmesh:deployment/{owner}"
 
 
 class Inputs(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,7 +67,16 @@ class Scene:
         self.controlled = {
             name: view.controller for name, view in self.seen.items() if view.controller and self.clusters[name].controller != "injector-only"
         }
-        self.conflicts = self._conflicts()
+        self.conflict = judge(
+            inputs.registry.services,
+            owner,
+            inputs.deployment,
+            now=inputs.registry.begun,
+            read=inputs.registry.described or inputs.registry.begun,
+            neighbours=self.memory.neighbours,
+            overruled=self.memory.overruled,
+            resumed=self.operator.resumed,
+        )
 
     def pods(self, cluster: str) -> dict[str, Pod]:
         """Pods of a seen cluster by uid; indexed when first asked for, which a quiet pass never does."""
@@ -81,16 +86,6 @@ class Scene:
 
     def _has_foreign(self, service: ServiceView) -> bool:
         return len(self.ours[service.key]) < len(service.instances)
-
-    def _conflicts(self) -> list[str]:
-        """Services where another deployment with our owner has left its mark: both must stop (rule 2)."""
-        tag, me = deployment_tag(self.owner), self.inputs.deployment
-        return [
-            f"owner {self.owner!r} is used by two deployments: {me} (this one) and {service.tags[tag]} (mark on {service.key}); "
-            "give each its own owner in crossmesh.yaml"
-            for service in self.inputs.registry.services
-            if service.tags.get(tag, me) != me
-        ]
 
     def forgetting(self, cluster: str) -> bool:
         """Whether a person asked to remove this cluster's instances, it is really out of sight, and that was not done yet."""

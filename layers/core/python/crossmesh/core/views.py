@@ -121,10 +121,12 @@ class RegistryView(msgspec.Struct, frozen=True, kw_only=True):
     """All Cloud Map services that the topology names, sorted by key, and the time (seconds) the reading began.
 
     `since`: begin of the first reading that showed these revisions (0 = this one); a list read so early may be behind its revision.
+    `described`: when the services themselves and their tags were read (0 = with everything else).
     """
 
     begun: float
     since: float = 0.0
+    described: float = 0.0
     services: tuple[ServiceView, ...] = ()
 
 

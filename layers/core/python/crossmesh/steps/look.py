@@ -95,7 +95,7 @@ def see(context: Context) -> Step[Seen]:
     plan = decide(context, tuple(views), registry, memory, operator, sick)
     shifting = yield from shifts.due(context)
     seen = yield from mesh.observe(shifting.context)
-    wanted = mesh.decide(shifting.context, seen, adopt=adopting(context.settings, memory, operator))
+    wanted = mesh.decide(shifting.context, seen, adopt=adopting(context.settings, memory, operator), beside=plan)
     wanted = msgspec.structs.replace(wanted, notes=(*wanted.notes, *mesh_notes.of_state(shifting.context.topology, registry, plan)))
     wanted = msgspec.structs.replace(wanted, notes=(*refused, *wanted.notes))
     return Seen(
@@ -107,7 +107,7 @@ def see(context: Context) -> Step[Seen]:
         plan=plan,
         mesh=wanted,
         shifts=shifting.notes,
-        shifting=shifting.moved and not wanted.unavailable,
+        shifting=shifting.moved and not wanted.unavailable and not plan.conflict,
     )
 
 
@@ -152,6 +152,8 @@ def _remembers_more(seen: Seen) -> bool:
     """Whether a run must record something though nothing is to be done: a clock of the brake to start, a pod seen Terminating."""
     new, old = seen.plan.memory, seen.memory
     if (new.forgotten, new.accepted, new.contested, new.adopted) != (old.forgotten, old.accepted, old.contested, old.adopted):
+        return True
+    if (new.neighbours, new.overruled) != (old.neighbours, old.overruled):
         return True
     return new.confirmations != old.confirmations or bool(new.terminating.keys() - old.terminating.keys())
 

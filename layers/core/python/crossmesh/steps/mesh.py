@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from crossmesh import codec
+from crossmesh.core.actions import RegistryPlan
 from crossmesh.core.mesh_notes import of_plan
 from crossmesh.core.mesh_plan import OWNER_TAG, MeshPlan, needs_tags, plan
 from crossmesh.core.mesh_view import PARENT, MeshResource, MeshTarget, MeshView, Request, target_of
@@ -32,13 +33,20 @@ def observe(context: Context) -> Step[MeshView]:
     return MeshView(begun=begun, resources=tuple(sorted(resources, key=lambda r: r.target)))
 
 
-def decide(context: Context, view: MeshView, *, adopt: bool) -> MeshPlan:
-    """The plan for what was seen; nothing where the settings say `backend: none`. `adopt`: take over what AWS's controller left."""
+def decide(context: Context, view: MeshView, *, adopt: bool, beside: RegistryPlan) -> MeshPlan:
+    """The plan for what was seen; nothing where the settings say `backend: none`. `adopt`: take over what AWS's controller left.
+
+    `beside`: the registry's plan of the same pass; where it found another deployment with our owner, what it would do to the mesh is only told.
+    """
     settings = context.settings
     if settings.mesh.backend == "none":
         return MeshPlan()
     made = plan(requests(context.topology), view, owner=settings.owner, adopt=adopt, remove=settings.policy.removals == "sync")
-    return msgspec.structs.replace(made, notes=of_plan(made))
+    notes = of_plan(made)
+    if beside.conflict and made.actions:
+        told = f"mesh: {len(made.actions)} changes wait, for another deployment uses this owner"
+        return msgspec.structs.replace(made, actions=(), notes=(*notes, told))
+    return msgspec.structs.replace(made, notes=notes)
 
 
 def remembered() -> Step[set[str]]:

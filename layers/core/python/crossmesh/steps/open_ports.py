@@ -10,6 +10,7 @@ import msgspec
 
 from crossmesh import codec
 from crossmesh.core import endpoints as ep
+from crossmesh.core.actions import RegistryPlan
 from crossmesh.core.facts import NetworkFacts
 from crossmesh.core.openings import Opening, PortChange, changes, mark_of, placed, required
 from crossmesh.core.sick import COOL_DOWN
@@ -58,6 +59,9 @@ def run(request: Request, context: Context) -> Step[Response]:
     """Nothing where the settings do not say `open`, or where another configuration was deployed meanwhile: the views are of what that one no longer names."""
     if context.settings.security_groups != "open" or request.run.config != context.config:
         return Response()
+    beside = yield from store.find(store.key(request.run.id, "plan"), RegistryPlan)
+    if beside is not None and beside.conflict:  # two who take away each other's rules would never end
+        return Response(refused=("another deployment uses this owner",))
     wishes = yield from asked()
     networks, unread = yield from _networks(context)
     todo = yield from _todo(request.run, context, networks)

@@ -9,11 +9,12 @@ from itertools import groupby
 import msgspec
 
 from crossmesh import codec
+from crossmesh.core.actions import RegistryPlan
 from crossmesh.core.adoption import adopting
 from crossmesh.core.mesh_diff import differences
 from crossmesh.core.mesh_plan import OWNER_TAG, MeshAction, MeshPlan
 from crossmesh.errors import Conflict, CrossmeshError, NotFound, ServiceGone, TransientError
-from crossmesh.ports import Clock, MeshApi
+from crossmesh.ports import Clock, MeshApi, RunStore
 from crossmesh.steps import lease, mesh, shifts, store
 from crossmesh.steps.calls import Step, call, to, together
 from crossmesh.steps.context import Context, Run
@@ -61,13 +62,14 @@ def run(request: Request, context: Context) -> Step[Response]:
     shifting = yield from shifts.due(context)
     context = shifting.context
     view = yield from mesh.observe(context)
-    memory, operator, _, _ = yield from store.standing()
-    plan = mesh.decide(context, view, adopt=adopting(context.settings, memory, operator))
+    memory, operator, _, (planned,) = yield from store.standing(to(RunStore.get, store.key(request.run.id, "plan")))
+    beside = codec.decode(planned, RegistryPlan) if planned else RegistryPlan()
+    plan = mesh.decide(context, view, adopt=adopting(context.settings, memory, operator), beside=beside)
     yield from store.save(store.key(request.run.id, f"mesh/{request.part}/view"), view)
     yield from store.save(where, plan)
     if plan.actions:
         yield from mesh.remember(context, view)
-    if shifting.moved and not plan.unavailable:
+    if shifting.moved and not plan.unavailable and not beside.conflict:
         yield from shifts.record(request.run, shifting)
     outcomes, gone = yield from _apply(request.run, context, plan)
     yield from store.save(store.key(request.run.id, f"mesh/{request.part}/outcomes"), tuple(outcomes))
