@@ -23,6 +23,8 @@ REPORTED_ELSEWHERE = {
     ("Canary", "Look now"): "the verdict is kept by the item that failed",
 }
 
+DONE_BEFORE = {("Look", "Start run"): ["StepFunctions.ExecutionAlreadyExistsException"]}  # no failure: a try whose answer was lost did it
+
 
 def catches() -> list[tuple[str, str]]:
     """(machine, state) of every state that does something at the top level."""
@@ -68,6 +70,8 @@ def test_what_fails_is_reported_and_then_fails(machine: str, name: str) -> None:
     states = MACHINES[machine]["States"]
     telling = states[name].get("Resource", "")[2:-1] in REPORTS
     for catch in states[name]["Catch"]:
+        if catch["ErrorEquals"] == DONE_BEFORE.get((machine, name)):
+            continue
         found = list(ways(machine, catch["Next"]))
         assert found
         for way in found:
