@@ -38,6 +38,8 @@ def everything() -> Iterator[Schedule]:
     yield from _registry()
     yield from _windows()
     yield from _leases()
+    yield from _mesh()
+    yield from _misjudged()
 
 
 def _other_hands() -> Iterator[Schedule]:
@@ -137,6 +139,34 @@ def _leases() -> Iterator[Schedule]:
     for step in range(0, 50, 2):
         yield _base((0, "add", "eksc2", "blue", 0), (0.2 + step / 100, "run", "", "", 0), hints="kept")
         yield _base((0, "add", "eksc2", "blue", 0), (0.2 + step / 200, "storm", "", "", 6), hints="kept")
+
+
+def _mesh() -> Iterator[Schedule]:
+    cold = Schedule(pods=LAYOUTS[1], cold=True, hints="lost", events=(Event(t=0.0, do="hint"),))
+    for number, method in calls_of(cold):
+        if method == "MeshApi.create":
+            yield msgspec.structs.replace(cold, faults=(Fault(at=number, do="refuse"),))
+    rerouted = _base((0, "reroute", "", "", 0), (12, "foreign-route", "", "", 0), mesh=True)
+    yield at_all(rerouted, "MeshApi.update", "lost")
+
+
+def _misjudged() -> Iterator[Schedule]:
+    """Schedules that a property once called broken where nothing was: the healer's lease, a view never stored, one service by two labels, and others."""
+    twice = ((4.2, "relabel", "eksc1", "red", 9.0), (9.45, "relabel", "eksc1", "blue", 8.0))
+    yield _base(*twice, pods=LAYOUTS[1])
+    yield _base((0.39, "relabel", "eksc1", "blue", 11.0), (6.46, "usurp", "eksc2", "front", 8.0), pods=LAYOUTS[1])
+    healed = _base((3.57, "ready", "eksc2", "red", 11.0), (35.57, "canary", "eksc2", "blue", 11.0), pods=LAYOUTS[1], hints="kept")
+    yield msgspec.structs.replace(healed, faults=(Fault(at=94, do="kill-after"),))
+    unstored = _base((0.54, "add", "eksc1", "red", 7.0), pods=LAYOUTS[1])
+    yield msgspec.structs.replace(unstored, faults=(Fault(at=38, do="error"), Fault(at=46, do="timeout")))
+    rebuilt = _base((65.85, "rebuild", "eksc2", "blue", 2.0), (135.85, "accept", "eksc2", "", 0.0))
+    yield msgspec.structs.replace(rebuilt, rates={"RegisterInstance": (2.0, 2.0), "DeregisterInstance": (2.0, 1.0)})
+    finished = ((0.05, "finish", "eksc2", "red", 11.0), (5.48, "delete", "eksc2", "red", 4.0), (9.93, "delete-all", "eksc1", "front", 8.0))
+    yield msgspec.structs.replace(_base(*finished, pods=LAYOUTS[1], lag=0.3), faults=(Fault(at=163, do="stale", arg=4.0),))
+    robbed = _base((0.33, "rob", "eksc2", "blue", 9.0), (9.5, "delete", "eksc2", "red", 0.0), pods=LAYOUTS[1], hints="kept", seed=12488)
+    yield msgspec.structs.replace(robbed, faults=(Fault(at=30, do="crash-after"), Fault(at=140, do="stale", arg=2.0)))
+    started = _base((0.09, "add", "eksc2", "blue", 6.0), pods=LAYOUTS[1])
+    yield msgspec.structs.replace(started, faults=(Fault(at=20, do="lost"),))
 
 
 def _windows() -> Iterator[Schedule]:

@@ -122,6 +122,8 @@ MUTANTS: tuple[Mutant, ...] = (
     M("a declared resource of somebody else is changed", f"{CORE}/mesh_plan.py", "        return target not in self.found or self._ours(target) or", "        return True or", "indirect", "AMC#349: ownership = same account"),
     M("resources are made without our tag", f"{ADAPTERS}/app_mesh.py", '"tags": [{"key": k, "value": v} for k, v in sorted(tags.items())], ', "", "indirect", "AMC#349: tags"),
     M("users are made before what they use", f"{CORE}/mesh_plan.py", "self.actions.sort(key=lambda action: (STAGES.index(action.stage), action.target))", "self.actions.sort(key=lambda action: (-STAGES.index(action.stage), action.target))", "indirect", "AMC#767, #715: listener and route order"),
+    M("what needs a write that was refused is tried all the same", f"{CORE}/mesh_plan.py", "    target = action.target\n    if target in failed:\n", "    return None\n    target = action.target\n    if target in failed:\n", "indirect", "this project's own: found by the simulator"),
+    M("a second try does not look whose the resource is", f"{STEPS}/reconcile_mesh.py", "            todo = [place for place in todo if answers[place] is None]\n", "", "stale", "this project's own: found by the simulator"),
     M("a mesh API that is gone stops all", f"{STEPS}/mesh.py", "return MeshView(begun=begun, unavailable=str(error))", "raise", "indirect", "AMC#101: a broken mesh blocks the rest"),
     M("mesh drift starts no run", f"{STEPS}/look.py", "bool(seen.plan.actions or seen.plan.gates or seen.mesh.actions or ports)", "bool(seen.plan.actions or seen.plan.gates or ports)", "unobserved", "GWC PR#938: drift repair added only in 2026"),
     # --- the state machines

@@ -88,7 +88,7 @@ def _warm_start(schedule: Schedule) -> bytes:
 
 _MODELS = ("cloud_map", "app_mesh")
 _LEFT_OUT = ("clock", "rng", "settings", "throttle")
-_OF_RULES = ("lease", "look", "moved", "remembered", "identities", "high", "memory", "kinds")
+_OF_RULES = ("lease", "others", "moved", "remembered", "identities", "high", "memory", "places")
 
 
 def _freeze(simulation: Simulation, rules: Rules) -> bytes:
@@ -130,7 +130,7 @@ def _peace(simulation: Simulation, rules: Rules, tick: float) -> float:
             return tick - begin
         late = tick - begin > PERIODS * PERIOD
         contested = simulation.memory().contested
-        if contested and exact is False and not resumed and simulation.world.robbed >= 2:
+        if contested and exact is False and not resumed and (simulation.world.robbed >= 2 or rules.stale):
             resumed = True
             simulation.operator(resumed=dict.fromkeys(contested, simulation.now))
         elif late and not resumed:

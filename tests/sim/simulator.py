@@ -24,6 +24,7 @@ READS = {
     "observe", "load_balancer", "probe", "manifests", "workloads",
 }  # fmt: skip
 UNCOUNTED = ("Clock", "Telemetry")
+_STRIKE_STARTS = {"kill", "crash", "orphan", "kill-after", "crash-after", "lost", "throttle", "error", "timeout", "refuse"}
 PATIENCE = 15.0  # seconds until a client gives up waiting
 CALLS_AT_MOST = 20_000
 
@@ -237,6 +238,8 @@ class Simulation:
             return
         number, self.calls = self.calls, self.calls + 1
         todo = {fault.do for fault in self.faults.get(number, ())}
+        if todo & _STRIKE_STARTS:
+            self.rules.struck_machine(flow.execution)
         if todo & {"kill", "crash", "orphan"}:
             self.kill(flow.execution)
             return

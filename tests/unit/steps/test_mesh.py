@@ -25,6 +25,7 @@ from tests.manifest_texts import HEAD, manifest, node
 from tests.model_mesh import ModelMesh, target_at
 from tests.passes import MemoryWorld
 from tests.unit.steps.test_crash import cut
+from world.aws.models.errors import AwsError
 
 ROOT = Path(__file__).parents[3]
 Targets = dict[MeshTarget, dict[str, Any]]
@@ -272,6 +273,70 @@ def spoil_one(api: ModelMesh, at: int, code: str, *, done: bool) -> list[str]:
 
     api.client.spoil = spoil
     return spoilt
+
+
+def refusals(api: ModelMesh, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What App Mesh itself refuses from now on, but for what somebody laid in the way."""
+    found: list[str] = []
+    real = api.model.call
+
+    def noted(operation: str, request: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return real(operation, request)
+        except AwsError as error:
+            if operation.startswith(("Create", "Update", "Delete")):
+                found.append(f"{operation}: {error}")
+            raise
+
+    monkeypatch.setattr(api.model, "call", noted)
+    return found
+
+
+@pytest.mark.parametrize(("name", "first", "then"), CUTS)
+def test_a_write_that_is_refused_for_want_of_rights_is_no_ground_to_ask_for_what_needs_it(
+    name: str, first: tuple[str, ...] | None, then: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after, at = declared_by(*then), 0
+    while True:
+        world = new_world()
+        if first is not None:
+            reconcile(world, declared_by(*first))
+        refused = refusals(app_mesh(world), monkeypatch)
+        spoilt = spoil_one(app_mesh(world), at, "AccessDeniedException", done=False)
+        answer = reconcile(world, after)
+        assert refused == [], f"{name}: write {at}, {spoilt}"
+        if not spoilt:
+            break
+        assert answer.failed >= 1
+        assert reconcile(world, after).failed == 0, f"{name}: after write {at}"
+        assert exact(world, after), f"{name}: after write {at}"
+        at += 1
+    assert at > 0
+
+
+def test_what_somebody_made_anew_between_two_tries_is_not_overwritten() -> None:
+    world, where = new_world(), declared_by(*ONE)
+    reconcile(world, where)
+    api = app_mesh(world)
+    names = {"meshName": "shop", "virtualRouterName": "r_shop", "routeName": "one"}
+    api.model._resources["route", "shop", "r_shop", "one"].spec["priority"] = 7
+    theirs = {"httpRoute": {"match": {"prefix": "/"}, "action": {"weightedTargets": [{"virtualNode": "b_shop", "weight": 1}]}}}
+    tries = []
+
+    def spoil(operation: str, done: bool) -> str | None:
+        if operation != "UpdateRoute" or done:
+            return None
+        tries.append(operation)
+        if len(tries) > 1:
+            return None
+        api.model.call("DeleteRoute", names)
+        api.model.call("CreateRoute", {**names, "spec": theirs, "tags": [{"key": OWNER_TAG, "value": "other"}]})
+        return "InternalServerErrorException"
+
+    api.client.spoil = spoil
+    answer = reconcile(world, where)
+    assert (answer.failed, len(tries)) == (1, 1)
+    assert api.model._resources["route", "shop", "r_shop", "one"].spec == theirs
 
 
 def test_an_api_that_fails_on_and_on_ends_the_pass_and_the_next_one_goes_on() -> None:

@@ -5,7 +5,7 @@ Stages come one after the other, what is in one stage may be done side by side: 
 their router's listeners are moved or taken out (`core.mesh_order`), routers, routes, services and gateway routes follow, and what is left over goes last.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args
 
 import msgspec
@@ -77,6 +77,28 @@ def plan(requests: Iterable[Request], view: MeshView, *, owner: str, adopt: bool
 def needs_tags(request: Request | None, resource: MeshResource) -> bool:
     """Whether the decision about a resource needs its tags: one that differs, or that nothing declares."""
     return request is None or bool(differences(request.input.get("spec", {}), resource.spec))
+
+
+def awaited(action: MeshAction, failed: Mapping[MeshTarget, MeshAction], found: Mapping[MeshTarget, MeshResource]) -> MeshTarget | None:
+    """Which of the resources whose write `failed` an action cannot go without, or None. What App Mesh would refuse is not asked for (rule 11).
+
+    `found`: resources as they were observed.
+    """
+    target = action.target
+    if target in failed:
+        return target
+    if action.verb == "delete":
+        standing = (other for other, before in failed.items() if before.verb != "create" and other in found)
+        return next((other for other in standing if target in uses(other, found[other].spec)), None)
+    spec = action.request.input.get("spec", {}) if action.request else {}
+    for used in uses(target, spec):
+        before = failed.get(used)
+        if before is not None and (before.verb == "create" or (target.kind == "route" and not fits(_listeners(found[used].spec), spec))):
+            return used
+    if target.kind == "virtualRouter" and action.verb == "update":
+        routes = (other for other in failed if other in found and parent_of(other) == target)
+        return next((route for route in routes if not fits(_listeners(spec), found[route].spec)), None)
+    return None
 
 
 class _Planner:

@@ -12,7 +12,8 @@ from crossmesh import codec
 from crossmesh.core.actions import RegistryPlan
 from crossmesh.core.adoption import adopting
 from crossmesh.core.mesh_diff import differences
-from crossmesh.core.mesh_plan import OWNER_TAG, MeshAction, MeshPlan
+from crossmesh.core.mesh_plan import OWNER_TAG, MeshAction, MeshPlan, awaited
+from crossmesh.core.mesh_view import MeshTarget, MeshView
 from crossmesh.errors import Conflict, CrossmeshError, NotFound, ServiceGone, TransientError
 from crossmesh.ports import Clock, MeshApi, RunStore
 from crossmesh.steps import lease, mesh, shifts, store
@@ -71,7 +72,7 @@ def run(request: Request, context: Context) -> Step[Response]:
         yield from mesh.remember(context, view)
     if shifting.moved and not plan.unavailable and not beside.conflict:
         yield from shifts.record(request.run, shifting)
-    outcomes, gone = yield from _apply(request.run, context, plan)
+    outcomes, gone = yield from _apply(request.run, context, plan, view)
     yield from store.save(store.key(request.run.id, f"mesh/{request.part}/outcomes"), tuple(outcomes))
     applied = sum(1 for outcome in outcomes if outcome.result == "applied")
     failed = sum(1 for outcome in outcomes if outcome.result != "applied")
@@ -88,12 +89,20 @@ def run(request: Request, context: Context) -> Step[Response]:
     )
 
 
-def _apply(run: Run, context: Context, plan: MeshPlan) -> Step[tuple[list[MeshOutcome], str]]:
-    """Stage by stage in the plan's order, a few at once; why the API went away meanwhile ("" = it did not)."""
+def _apply(run: Run, context: Context, plan: MeshPlan, view: MeshView) -> Step[tuple[list[MeshOutcome], str]]:
+    """Stage by stage in the plan's order, a few at once; why the API went away meanwhile ("" = it did not). What needs a write that failed is not tried."""
     outcomes: list[MeshOutcome] = []
+    found, failed = {resource.target: resource for resource in view.resources}, dict[MeshTarget, MeshAction]()
     started = yield from call(Clock.now)
     for _, group in groupby(enumerate(plan.actions), key=lambda item: item[1].stage):
-        waiting = list(group)
+        waiting = []
+        for index, action in group:
+            needed = awaited(action, failed, found)
+            if needed is None:
+                waiting.append((index, action))
+            else:
+                failed.setdefault(action.target, action)
+                outcomes.append(MeshOutcome(action=index, result="failed", detail=f"not tried: {needed} could not be written"))
         while waiting:
             batch, waiting = waiting[:_AT_ONCE], waiting[_AT_ONCE:]
             now = yield from call(Clock.now)
@@ -103,7 +112,10 @@ def _apply(run: Run, context: Context, plan: MeshPlan) -> Step[tuple[list[MeshOu
             for (index, action), answer in zip(batch, answers, strict=True):
                 if isinstance(answer, ServiceGone):
                     return outcomes, str(answer)
-                outcomes.append(_outcome(index, action, answer))
+                outcome = _outcome(index, action, answer)
+                outcomes.append(outcome)
+                if outcome.result != "applied":
+                    failed.setdefault(action.target, action)
     return outcomes, ""
 
 
@@ -112,16 +124,37 @@ def _write(run: Run, context: Context, actions: Sequence[MeshAction]) -> Step[li
     answers: list[object] = [None] * len(actions)
     waiting = list(range(len(actions)))
     for attempt in range(_TRIES):
+        todo = waiting
         if attempt:
             yield from call(Clock.sleep, _PAUSE * 2 ** (attempt - 1))
+            for place, holder in zip(todo, (yield from _holders([actions[place] for place in todo])), strict=True):
+                answers[place] = _refused(actions[place], holder, context.settings.owner)
+            todo = [place for place in todo if answers[place] is None]
         yield from lease.check(run)
-        asked = yield from _asked(run, context, [actions[place] for place in waiting])
-        for place, answer in zip(waiting, asked, strict=True):
+        asked = yield from _asked(run, context, [actions[place] for place in todo])
+        for place, answer in zip(todo, asked, strict=True):
             answers[place] = answer
         waiting = [place for place in waiting if isinstance(answers[place], TransientError)]
         if not waiting:
             break
     return answers
+
+
+def _holders(actions: Sequence[MeshAction]) -> Step[list[object]]:
+    """Tags of the resources that are to be changed or removed, read anew: a try that got no answer may have taken a while (rule 2). {} of those to be made."""
+    standing = [action for action in actions if action.verb != "create"]
+    found = iter((yield from together([to(MeshApi.tags, action.arn) for action in standing], width=_AT_ONCE)))
+    return [{} if action.verb == "create" else next(found) for action in actions]
+
+
+def _refused(action: MeshAction, holder: object, owner: str) -> object:
+    """Why the action may not be tried again, None where it may."""
+    if action.verb == "create" or isinstance(holder, CrossmeshError):
+        return holder if isinstance(holder, CrossmeshError) else None
+    tags: dict[str, str] = holder  # type: ignore[assignment]
+    if tags.get(OWNER_TAG) == owner or (action.adopt and OWNER_TAG not in tags):
+        return None
+    return Conflict("NotOurs", f"{action.target} carries our tag no more: somebody made it anew")
 
 
 def _asked(run: Run, context: Context, actions: Sequence[MeshAction]) -> Step[list[object]]:
