@@ -16,6 +16,10 @@ from crossmesh.core.views import Pod, Seen
 OWNER, CLUSTER, POD_UID = "crossmesh/owner", "crossmesh/cluster", "crossmesh/pod-uid"
 POD, NAMESPACE = "k8s.io/pod", "k8s.io/namespace"
 MESH, VIRTUAL_NODE = "appmesh.k8s.aws/mesh", "appmesh.k8s.aws/virtualNode"
+PLACED = (
+    "topology.kubernetes.io/region",
+    "topology.kubernetes.io/zone",
+)  # labels that Kubernetes puts on pods, from 1.35 on (PodTopologyLabels)
 IPV4, IPV6, PORT, INIT_HEALTH = "AWS_INSTANCE_IPV4", "AWS_INSTANCE_IPV6", "AWS_INSTANCE_PORT", "AWS_INIT_HEALTH_STATUS"
 
 MAX_ATTRIBUTES, MAX_CHARACTERS, MAX_KEY, MAX_VALUE, MAX_ID = 30, 5_000, 255, 1_024, 64  # Cloud Map quotas page; API model
@@ -119,8 +123,9 @@ class _Kind:
         own = dict.fromkeys((self._address, POD, NAMESPACE, POD_UID), "")
         self._before = {**dict(self.node.cloud_map.attributes), **own, NAMESPACE: pod.namespace}
         label_characters = sum(len(k) + len(v) for k, v in pod.labels.items())
+        short = all(len(k) <= MAX_KEY and len(v) <= MAX_VALUE for k, v in pod.labels.items())
         most = len(pod.labels) + _count(self._before | self._after), _characters(self._before | self._after) + label_characters + _OWN_AT_MOST
-        self._quick = label_characters <= MAX_KEY and most[0] <= MAX_ATTRIBUTES and most[1] <= MAX_CHARACTERS
+        self._quick = short and most[0] <= MAX_ATTRIBUTES and most[1] <= MAX_CHARACTERS
         if self._quick:
             self._before = {**pod.labels, **self._before}
 
@@ -156,11 +161,12 @@ def _characters(attributes: Mapping[str, str]) -> int:
 
 
 def _with_labels(attributes: dict[str, str], labels: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
-    """As many labels as fit into 30 attributes and 5,000 characters; dropped are those too long first, then from the end of the alphabet."""
+    """As many labels as fit into 30 attributes and 5,000 characters. Dropped are those too long; then what REGION and AVAILABILITY_ZONE say already, then
+    from the end of the alphabet."""
     room, left = MAX_ATTRIBUTES - _count(attributes), MAX_CHARACTERS - _characters(attributes)
     kept: dict[str, str] = {}
     dropped: list[str] = []
-    for key, value in sorted(labels.items()):
+    for key, value in sorted(labels.items(), key=lambda label: (label[0] in PLACED, label[0])):
         if key in attributes:
             continue
         size = len(key) + len(value)
