@@ -12,7 +12,7 @@ from crossmesh.adapters.clock import SystemClock
 from crossmesh.adapters.eks import Access, Eks
 from crossmesh.adapters.kubernetes import KubernetesClusters
 from crossmesh.core.settings import ClusterSettings
-from crossmesh.core.views import Seen
+from crossmesh.core.views import Seen, Unseen
 from crossmesh.errors import Conflict, NotFound, RefusedError
 from crossmesh.ports import PodRef
 from crossmesh.steps.drive import drive
@@ -103,6 +103,74 @@ def test_pods_known_by_name_alone_are_proved_absent_by_a_get(cluster: Cluster) -
     assert seen(cluster, *refs).absent == ("demo/p2", "demo/p3")
     cluster.faults.set(b'[{"path": "/pods$", "empty_list": true}]')
     assert seen(cluster, *refs).absent == ("demo/p2", "demo/p3"), "a list that lies proves nothing: the GET finds it"
+
+
+# --- a zonal shift, as EKS carries it out -----------------------------------------------------------------------------------------------
+
+FOLLOWING = ClusterSettings(name="c", eks="c", region="us-east-1", zonal_shift="follow")
+SLICES = ("discovery.k8s.io", "endpointslices", "demo")
+
+
+def zone(cluster: Cluster, name: str, *, cordoned: bool) -> None:
+    """A node of the zone, and a pod on it."""
+    node = {"metadata": {"name": name, "labels": {"topology.kubernetes.io/region": "r", "topology.kubernetes.io/zone": name}}}
+    cluster.store.create(("", "nodes", "", name), node | {"spec": {"unschedulable": True} if cordoned else {}})
+    cluster.pod(name)
+    at = ("", "pods", "demo", name)
+    cluster.store.update(
+        at, lambda old: {**old, "metadata": {**old["metadata"], "labels": {"app": "x"}}, "spec": {**old["spec"], "nodeName": name}}
+    )
+
+
+def in_slices(cluster: Cluster, *pods: str) -> None:
+    """What the EndpointSlice controller writes, one slice a pod, beside one of addresses that are no pods."""
+    uids = {name: cluster.store.get(("", "pods", "demo", name))["metadata"]["uid"] for name in pods}
+    for name, uid in uids.items():
+        target = {"kind": "Pod", "namespace": "demo", "name": name, "uid": uid}
+        cluster.store.create((*SLICES, f"x-{name}"), _slice(f"x-{name}", {"addresses": ["10.0.0.1"], "targetRef": target}))
+    cluster.store.create((*SLICES, "outside"), _slice("outside", {"addresses": ["192.0.2.1"]}))
+    cluster.store.create((*SLICES, "empty"), {**_slice("empty"), "endpoints": None})
+
+
+def _slice(name: str, *endpoints: dict[str, Any]) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "addressType": "IPv4", "endpoints": list(endpoints)}
+
+
+def following(cluster: Cluster, asked: KubernetesClusters | None = None) -> Seen:
+    found = (asked or adapter(cluster)).observe(FOLLOWING, ("demo",), (), "", {})
+    assert isinstance(found, Seen), found
+    return found
+
+
+def test_a_zonal_shift_is_read_with_the_readers_rights_and_its_end_too(cluster: Cluster) -> None:
+    zone(cluster, "ra", cordoned=True)
+    zone(cluster, "rb", cordoned=False)
+    in_slices(cluster, "rb")
+    asked = adapter(cluster)
+    found = following(cluster, asked)
+    assert (found.shifted, found.shift_unknown) == (("ra",), "")
+    assert found.away("ra") == "ra"
+    assert found.away("rb") == ""
+    assert seen(cluster).shifted == (), "only where the settings say follow"
+    cluster.store.update(("", "nodes", "", "ra"), lambda node: {**node, "spec": {}})
+    assert following(cluster, asked).shifted == (), "nodes are not remembered for it"
+
+
+def test_slices_that_may_not_be_read_are_said_and_those_that_cannot_leave_the_cluster_unseen(cluster: Cluster) -> None:
+    zone(cluster, "ra", cordoned=True)
+    key = ("rbac.authorization.k8s.io", "clusterroles", "", "crossmesh-reader")
+    role = cluster.store.get(key)
+    cluster.store.update(key, lambda held: {**held, "rules": [r for r in held["rules"] if r["apiGroups"] != ["discovery.k8s.io"]]})
+    found = following(cluster)
+    assert found.shifted == ()
+    assert "403" in found.shift_unknown
+    assert [pod.name for pod in found.pods] == ["ra"]
+    cluster.store.update(key, lambda held: {**held, "rules": role["rules"]})
+    cluster.faults.set(b'[{"path": "/endpointslices", "code": 500}]')
+    assert seen(cluster).shifted == (), "nobody asks for slices where the settings do not say follow"
+    lost = adapter(cluster).observe(FOLLOWING, ("demo",), (), "", {})
+    assert isinstance(lost, Unseen)
+    assert lost.cause == "server-error"
 
 
 def gated(cluster: Cluster, name: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ The `kubernetes` client gives transport and TLS; it is imported when first neede
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -15,11 +15,12 @@ import msgspec
 from crossmesh.adapters.eks import TOKEN_LIFE, Eks
 from crossmesh.adapters.kubernetes_detail import DeploymentList, NodeDetailList, PodDetailList, deployment_facts, node_facts, pod_facts
 from crossmesh.adapters.kubernetes_manifests import ObjectList, listed
-from crossmesh.adapters.kubernetes_pods import ControllerList, Named, NodeList, PodList, Service, pod_of, runs, zone_of
+from crossmesh.adapters.kubernetes_pods import ControllerList, Named, NodeList, PodList, Service, SliceList, pod_of, runs, zone_of
 from crossmesh.core.facts import DeploymentFacts, ServiceFacts, Workloads
 from crossmesh.core.live import Listed
 from crossmesh.core.settings import ClusterSettings, ServiceTarget
 from crossmesh.core.views import GATE, Cause, Pod, Seen, Unseen
+from crossmesh.core.zonal import shifted
 from crossmesh.errors import Conflict, NotFound, RefusedError, ServiceGone, Throttled, TransientError
 from crossmesh.ports import PodRef
 
@@ -184,6 +185,7 @@ class KubernetesClusters:
             read[namespace] = version
             pods += items
         gone, absent = self._absent(api, cluster, pods, registered, namespaces, until)
+        away, unknown_shift = self._shifted(api, uid, cluster, namespaces, pods, until) if cluster.zonal_shift else ((), "")
         zones = self._zones_of(api, cluster, uid, {pod.node for pod in pods if pod.ready}, until)
         controller, unknown = api.find_controller(until)
         return Seen(
@@ -197,6 +199,8 @@ class KubernetesClusters:
             absent=absent,
             controller=controller,
             controller_unknown=unknown,
+            shifted=away,
+            shift_unknown=unknown_shift,
         )
 
     def _identity(self, api: "_Api", recorded: str, until: float) -> str:
@@ -240,6 +244,25 @@ class KubernetesClusters:
                 raise _NotSeen("list-incomplete", f"pod {ref.namespace}/{ref.name} of {cluster.name} is there (GET) but was not listed")
         absent = {f"{ref.namespace}/{ref.name}" for ref, is_there in zip(unnamed, named, strict=True) if not is_there}
         return tuple(sorted(ref.uid for ref in missing)), tuple(sorted(absent))
+
+    def _shifted(
+        self, api: "_Api", identity: str, cluster: ClusterSettings, namespaces: tuple[str, ...], pods: Sequence[Pod], until: float
+    ) -> tuple[tuple[str, ...], str]:
+        """(zones that traffic was shifted away from, why that could not be told). Nodes are listed anew: a cordon comes and goes."""
+        nodes = api.list_nodes(until)
+        zones = {item.metadata.name: zone_of(item) for item in nodes}
+        self._zones.setdefault((cluster.name, identity), {}).update(zones)
+        listed: set[str] = set()
+        try:
+            for namespace in namespaces:
+                path = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
+                for item in api.items(path, SliceList, "EndpointSliceList", until):
+                    listed |= {endpoint.target_ref.uid for endpoint in item.endpoints or () if endpoint.target_ref}
+        except _NotSeen as why:
+            if why.cause != "refused":
+                raise
+            return (), f"EndpointSlices: {why.detail}"
+        return shifted(pods, zones, {item.metadata.name for item in nodes if item.spec.unschedulable}, listed), ""
 
     def _zones_of(self, api: "_Api", cluster: ClusterSettings, identity: str, wanted: set[str], until: float) -> dict[str, tuple[str, str]]:
         """Zones of the nodes in `wanted`; nodes are listed only when one is new to us."""
@@ -289,9 +312,13 @@ class _Api:
         """All items of a list."""
         return [item for page in self.list_all(path, kind, expected, until) for item in page.items or ()]
 
+    def list_nodes(self, until: float) -> list[Any]:
+        """All nodes."""
+        return self.items("/api/v1/nodes", NodeList, "NodeList", until)
+
     def list_zones(self, until: float) -> dict[str, tuple[str, str]]:
         """Zones of all nodes."""
-        return {item.metadata.name: zone_of(item) for item in self.items("/api/v1/nodes", NodeList, "NodeList", until)}
+        return {item.metadata.name: zone_of(item) for item in self.list_nodes(until)}
 
     def find_controller(self, until: float) -> tuple[str, str]:
         """("namespace/name" of AWS's App Mesh controller where it runs, why that could not be told). From the API server's cache: cheap."""

@@ -78,8 +78,13 @@ class PodList(Base):
     items: list[_Pod] | None = None
 
 
+class _NodeSpec(Base):
+    unschedulable: bool = False
+
+
 class _NodeItem(Base):
     metadata: Meta
+    spec: _NodeSpec = msgspec.field(default_factory=_NodeSpec)
 
 
 class NodeList(Base):
@@ -88,6 +93,26 @@ class NodeList(Base):
     kind: str
     metadata: ListMeta
     items: list[_NodeItem] | None = None
+
+
+class _Target(Base):
+    uid: str = ""
+
+
+class _SliceEndpoint(Base):
+    target_ref: _Target | None = None
+
+
+class _Slice(Base):
+    endpoints: list[_SliceEndpoint] | None = None
+
+
+class SliceList(Base):
+    """A page of EndpointSlices."""
+
+    kind: str
+    metadata: ListMeta
+    items: list[_Slice] | None = None
 
 
 class _Replicas(Base):

@@ -113,6 +113,8 @@ class MemoryClusters:
         self.details: dict[str, Workloads] = {}
         self.controllers: dict[str, str] = {}  # cluster -> Deployment of AWS's controller
         self.gates: list[tuple[str, str]] = []  # (cluster, uid) of every gate opened
+        self.zones: dict[str, dict[str, tuple[str, str]]] = {}  # cluster -> node -> (region, zone)
+        self.shifted: dict[str, tuple[str, ...]] = {}  # cluster -> zones that traffic was shifted away from
         self.version = 100
 
     def put(self, cluster: str, pod: Pod) -> None:
@@ -150,6 +152,8 @@ class MemoryClusters:
             gone=tuple(sorted(ref.uid for ref in asked if ref.uid and ref.uid not in listed)),
             absent=tuple(sorted({f"{ref.namespace}/{ref.name}" for ref in asked if not ref.uid} - names)),
             controller=self.controllers.get(name, ""),
+            zones=self.zones.get(name, {}),
+            shifted=self.shifted.get(name, ()) if cluster.zonal_shift else (),
         )
 
     def open_gate(self, cluster: ClusterSettings, pod: PodRef) -> None:

@@ -183,9 +183,11 @@ def desired(
 ) -> tuple[tuple[Endpoint, ...], tuple[Claimed, ...]]:
     """The endpoints of all seen clusters, sorted by id, and the pods that several virtual nodes claim.
 
-    Nodes without Cloud Map discovery select pods like the others but want no instance.
+    Nodes without Cloud Map discovery select pods like the others but want no instance. Pods in a zone that traffic was shifted away from are endpoints only
+    where their virtual node would have none without them.
     """
     endpoints: list[Endpoint] = []
+    away: list[Endpoint] = []
     claimed: list[Claimed] = []
     for view in views:
         index, kinds = _Index(nodes, clusters[view.cluster]), dict[tuple[object, ...], _Kind]()
@@ -198,10 +200,14 @@ def desired(
             if kind is None:
                 kind = kinds[alike] = _Kind(pod, index.of(pod), view.cluster, owner, zone)
             if kind.node is not None:
-                endpoints.append(_endpoint(view.cluster, pod, kind.node, *kind.attributes(pod)))
+                made = _endpoint(view.cluster, pod, kind.node, *kind.attributes(pod))
+                (away if view.shifted and view.away(pod.node) else endpoints).append(made)
             elif len(kind.nodes) > 1:
                 places = tuple(f"{node.key} ({node.place})" for node in kind.nodes)
                 claimed.append(Claimed(cluster=view.cluster, pod=f"{pod.namespace}/{pod.name}", uid=pod.uid, nodes=places))
+    if away:
+        elsewhere = {endpoint.node for endpoint in endpoints}
+        endpoints += [endpoint for endpoint in away if endpoint.node not in elsewhere]
     endpoints.sort(key=attrgetter("id"))
     return tuple(endpoints), tuple(claimed)
 

@@ -87,6 +87,8 @@ def _by_pod(scene: Scene, cluster: str, instance: Instance, claimed: Container[s
         return None
     if not pod.ready:
         return "unready", f"pod {name} of {cluster} is not ready"
+    if zone := view.away(pod.node):
+        return "unready", f"pod {name} of {cluster} is in zone {zone}, which traffic was shifted away from"
     return "unselected", f"pod {name} of {cluster} belongs to another service or to no virtual node now"
 
 

@@ -40,7 +40,7 @@ def plan(inputs: Inputs) -> RegistryPlan:
     retire(scene, draft)
     say(scene, draft)
     draft.withheld += [Withheld(what="service", service=key, id="", why="conflict", detail=_TWO) for key in scene.conflict.neighbours]
-    draft.notes |= {*scene.conflict.notes, *_controllers(scene)}
+    draft.notes |= {*scene.conflict.notes, *_controllers(scene), *_shifts(scene)}
     actions = draft.actions()
     return RegistryPlan(
         actions=actions,
@@ -130,6 +130,21 @@ def _controllers(scene: Scene) -> list[str]:
         f"{name}: cannot tell whether AWS's App Mesh controller runs there: {view.controller_unknown}; apply clusters/reader.yaml of this version"
         for name, view in scene.seen.items()
         if view.controller_unknown and scene.clusters[name].controller != "injector-only"
+    ]
+
+
+def _shifts(scene: Scene) -> list[str]:
+    """Zones that traffic was shifted away from."""
+    found = [
+        f"{name}: traffic was shifted away from zone {zone} (ARC): its pods leave Cloud Map until the shift ends; those of a virtual node that has none "
+        "elsewhere stay"
+        for name, view in scene.seen.items()
+        for zone in view.shifted
+    ]
+    return found + [
+        f"{name}: cannot tell whether a zone is shifted: {view.shift_unknown}; apply clusters/reader.yaml of this version"
+        for name, view in scene.seen.items()
+        if view.shift_unknown
     ]
 
 

@@ -21,7 +21,8 @@ class MeshSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """One EKS cluster. `nodes` are the virtual nodes ("namespace/name") whose pods count here; None = all."""
+    """One EKS cluster. `nodes` are the virtual nodes ("namespace/name") whose pods count here; None = all. `zonal_shift`: pods of a zone that ARC shifted
+    traffic away from are no endpoints."""
 
     name: str
     eks: str
@@ -29,6 +30,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, kw_only=True):
     role_arn: str = ""
     external_id: str = ""
     controller: Literal["", "injector-only"] = ""
+    zonal_shift: Literal["", "follow"] = ""
     nodes: tuple[str, ...] | None = None
 
 

@@ -74,6 +74,13 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True, tag="seen"):
     absent: tuple[str, ...] = ()  # "namespace/name" of pods asked for without a uid, neither in the list nor found by a GET
     controller: str = ""  # "namespace/name" of the Deployment of AWS's App Mesh controller, where it runs
     controller_unknown: str = ""  # why that could not be told ("" = it could)
+    shifted: tuple[str, ...] = ()  # zones that ARC shifted traffic away from, where the settings follow that (`core.zonal`)
+    shift_unknown: str = ""  # why that could not be told ("" = it could, or nobody asked)
+
+    def away(self, node: str) -> str:
+        """The zone of a node where traffic was shifted away from it, else ""."""
+        zone = self.zones.get(node, ("", ""))[1] if self.shifted else ""
+        return zone if zone in self.shifted else ""
 
 
 class Unseen(msgspec.Struct, frozen=True, kw_only=True, tag="unseen"):

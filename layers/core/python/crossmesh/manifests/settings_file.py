@@ -76,6 +76,7 @@ def _cluster(name: str, raw: dict[str, Any], region: str) -> ClusterSettings:
         role_arn=raw.get("roleArn", ""),
         external_id=raw.get("externalId", ""),
         controller=raw.get("controller", ""),
+        zonal_shift=raw.get("zonal_shift", ""),
         nodes=tuple(raw["nodes"]) if "nodes" in raw else None,
     )
 

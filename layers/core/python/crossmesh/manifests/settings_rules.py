@@ -35,6 +35,7 @@ _CLUSTER_RECORD = Record(
         roleArn=may(_ROLE, "The role to assume for it, in another account."),
         externalId=may(Text(2, 1_224), "The external id that the role asks for."),
         controller=may(one_of("injector-only"), "AWS's App Mesh controller stays for its webhook, its write rights taken away."),
+        zonal_shift=may(one_of("follow"), "Pods of a zone that ARC shifted traffic away from leave Cloud Map until the shift ends."),
         nodes=may(Listing(_NODE, unique=True), "The virtual nodes whose pods count here; without it, all."),
     ).fields,
     empty=True,
