@@ -1,7 +1,8 @@
 """What a report counts for alarms: dead instances still listed, how long pods waited."""
 
 from crossmesh.core.actions import Deregister, Register, RegistryPlan, Withheld
-from crossmesh.core.report import convergence_lag, stale_instances
+from crossmesh.core.mesh_plan import MeshPlan
+from crossmesh.core.report import convergence_lag, stale_instances, summary
 from crossmesh.core.views import Seen, Unseen
 from msgspec.structs import replace
 
@@ -52,3 +53,10 @@ def test_the_lag_is_the_longest_wait_of_a_pod_from_ready_to_registered() -> None
 def test_without_a_pod_that_tells_there_is_no_lag() -> None:
     views = (Seen(cluster="a", identity="i", begun=0.0, pods=(pod("u"),)),)
     assert convergence_lag([], views, 20.0) == convergence_lag([added("u")], views, 20.0) == convergence_lag([added("x")], views, 20.0) == -1.0
+
+
+def test_what_is_withheld_is_told_by_instance_or_for_a_service_as_a_whole() -> None:
+    whole = Withheld(what="service", service="color.demo", id="", why="conflict", detail="another")
+    one = Withheld(what="register", service="color.demo", id="a.u", cluster="a", pod="demo/p", why="unseen", detail="dark")
+    told = summary(RegistryPlan(withheld=(whole, one)), MeshPlan())["withheld"]
+    assert told == ("all of color.demo: conflict: another", "register a.u in color.demo (demo/p of a): unseen: dark")

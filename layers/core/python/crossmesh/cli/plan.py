@@ -68,7 +68,7 @@ def show(seen: look.Seen) -> None:
             out.print(f"    {field.field}: {field.old!r} → {field.new!r}", highlight=False, markup=False)
     for held in withheld:
         out.print(
-            f"= {held.what} {held.pod or held.id} ({held.service}) withheld: {held.why}: {held.detail}",
+            f"= {held.what} {held.pod or held.id or 'as a whole'} ({held.service}) withheld: {held.why}: {held.detail}",
             style="yellow",
             highlight=False,
             markup=False,

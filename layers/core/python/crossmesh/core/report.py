@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from crossmesh.core.actions import Deregister, Register, RegistryPlan, SetHealth
+from crossmesh.core.actions import Deregister, Register, RegistryPlan, SetHealth, Withheld
 from crossmesh.core.endpoints import POD_UID
 from crossmesh.core.mesh_plan import MeshPlan
 from crossmesh.core.views import Seen, View
@@ -64,7 +64,7 @@ def summary(plan: RegistryPlan, mesh: MeshPlan) -> dict[str, object]:
     counts: dict[str, int] = {}
     for held in plan.withheld:
         counts[held.why] = counts.get(held.why, 0) + 1
-    lines = [f"{w.what} {w.id} in {w.service or 'no service'} ({w.pod} of {w.cluster}): {w.why}: {w.detail}" for w in plan.withheld[:50]]
+    lines = [f"{_subject(held)}: {held.why}: {held.detail}" for held in plan.withheld[:50]]
     lines += [f"{w.target}: {w.detail}" for w in mesh.withheld[:50]]
     return {
         "endpoints": plan.endpoints,
@@ -82,6 +82,12 @@ def summary(plan: RegistryPlan, mesh: MeshPlan) -> dict[str, object]:
         "mesh_unavailable": mesh.unavailable,
         "again_at": plan.again_at,
     }
+
+
+def _subject(held: Withheld) -> str:
+    if held.what == "service":
+        return f"all of {held.service}"
+    return f"{held.what} {held.id} in {held.service or 'no service'} ({held.pod} of {held.cluster})"
 
 
 def stale_instances(plan: RegistryPlan) -> int:
