@@ -47,6 +47,10 @@ def _other_hands() -> Iterator[Schedule]:
     yield _base((0, "decorate", "eksc2", "", 2), (70, "scribble", "eksc2", "", 2))
     yield _base((0, "foreign-node", "", "", 0), (0, "our-node", "", "", 0), (70, "foreign-route", "", "", 0), mesh=True)
     yield _base((1, "rob", "eksc2", "", 1), (66, "rob", "eksc2", "", 1), (126, "rob", "eksc2", "", 1), (186, "rob", "eksc2", "", 1))
+    yield _base((0, "neighbour", "", "word", 150.0), (1, "add", "eksc2", "blue", 0), (2, "terminate", "eksc2", "red", 0))
+    yield _base(
+        (0, "neighbour", "", "mark", 0), (1, "add", "eksc2", "blue", 0), (2, "terminate", "eksc2", "red", 0), (130, "decide", "", "", 0)
+    )
     yield _base((0, "config", "", "", 2))
     yield _base((0, "mesh-gone", "", "", 0), (1, "add", "eksc2", "blue", 0), mesh=True)
     yield _base((0, "pause", "", "", 0), (1, "add", "eksc2", "blue", 0), (2, "run", "", "", 0), (90, "resume", "", "", 0))

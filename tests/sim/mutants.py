@@ -50,6 +50,10 @@ MUTANTS: tuple[Mutant, ...] = (
     M("a change drops foreign attributes", f"{CORE}/adding.py", "{**old.attributes, **endpoint.attributes}", "dict(endpoint.attributes)", "indirect", "EDNS#1065: per-instance attributes lost"),
     M("two hands fight for ever", f"{CORE}/contest.py", "if len(lost[instance]) >= 2:", "if False:", "indirect", "CK#860: two clusters on one registry deregister each other's services in a loop"),
     M("a robbery is never noticed", f"{CORE}/contest.py", "registered = {i: at for i, at in memory.registered.items() if now - at < WINDOW}", "registered = dict[str, float]()", "unobserved", "CK#579"),
+    M("a neighbour's word is not heard", f"{CORE}/neighbour.py", 'return who if who != me and until.isdigit() and int(until) > now else ""', 'return ""', "unobserved", "AMC: two clusters each delete the other's instances"),
+    M("a neighbour's mark is not seen", f"{CORE}/neighbour.py", "holder = service.tags.get(deployment_tag(owner), me)", "holder = me", "unobserved", "AMC: two clusters each delete the other's instances"),
+    M("a neighbour's word holds for ever", f"{CORE}/neighbour.py", "int(until) > now", "int(until) > 0", "indirect", "decision 0005: a stray deployment would stop a healthy one for good"),
+    M("nobody can decide between neighbours", f"{CORE}/neighbour.py", "if asked > since:", "if False:", "indirect", "decision 0005"),
     # --- unknown is not empty
     M("a view that failed is an empty one", f"{ADAPTERS}/kubernetes.py", "                    return Unseen(cluster=cluster.name, cause=why.cause, detail=why.detail, begun=begun)", "                    return Seen(cluster=cluster.name, identity=identity, begun=begun, versions=dict.fromkeys(namespaces, 0))", "indirect", "KOG: errors swallowed; EDNS#3841: throttling emptied a status and all records went"),
     M("a chain of pages may end early", f"{ADAPTERS}/kubernetes.py", "if left is not None and items + (page.metadata.remaining_item_count or 0) != left:", "if False:", "stale", "KOG: lists unpaged"),

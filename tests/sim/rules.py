@@ -14,7 +14,7 @@ from crossmesh.steps.plan_registry import decide
 
 from tests.sim.clusters import TROUBLES
 from tests.sim.simulator import Broken, Execution, Frame, Simulation
-from tests.sim.world import CLUSTER_MARK, OWNER_MARK, POD_MARK, SERVICE
+from tests.sim.world import CLUSTER_MARK, NEIGHBOUR, OWNER_MARK, POD_MARK, SERVICE
 from world.aws.models.app_mesh_kinds import KINDS, key_of
 from world.aws.models.errors import AwsError
 
@@ -27,6 +27,7 @@ PROPERTIES = {
     "others-go-on": (1, "a ready pod of a seen cluster is planned in whatever else is unseen, waiting or withheld"),
     "own-before-touch": (2, "no call changes or removes what does not carry our mark"),
     "stopped-by-another-hand": (2, "a service whose instances another hand keeps removing is written no more"),
+    "both-stop": (2, "where another deployment with our owner left its mark or its word, nothing of ours is planned"),
     "ids-of-pods": (3, "an instance's id is its cluster's and pod's, and its address that pod's"),
     "compare-before-delete": (4, "each deregistration follows a fresh list that shows the planned marks"),
     "absent-is-asked": (4, "a pod counts as gone only after a GET said 404 or another uid"),
@@ -159,7 +160,7 @@ class Rules:
 
     def happens(self, event: Any) -> None:
         """Something happens in the world."""
-        if event.do in ("rob", "ghost", "squat", "scribble", "decorate", "usurp", "config", "rebuild"):
+        if event.do in ("rob", "ghost", "squat", "scribble", "decorate", "usurp", "config", "rebuild", "neighbour"):
             self.meddled = True
         if event.do == "forget":
             self.forgetting = True
@@ -359,6 +360,18 @@ class Rules:
         withheld = {(w.service.partition(".")[0], w.id) for w in plan.withheld if w.what == "register" and w.why in rightly}
         if not operator.draining:
             self._adds(views, registry, adds, withheld)
+        if not operator.resumed:
+            self._both_stop(registry, plan)
+
+    def _both_stop(self, registry: RegistryView, plan: RegistryPlan) -> None:
+        """By the tags alone, whatever the planner makes of them."""
+        for service in registry.services:
+            holder = service.tags.get(f"crossmesh:deployment/{self.world.owner}", "")
+            who, _, until = service.tags.get(f"crossmesh:contested/{self.world.owner}", "@0").rpartition("@")
+            if holder == NEIGHBOUR or (who == NEIGHBOUR and float(until) > registry.begun):
+                planned = [action for action in plan.actions if type(action).__name__ != "TagService"]
+                if planned:
+                    raise broken("both-stop", f"{service.key} is a neighbour's, and the plan holds {planned[0]}")
 
     def _operator(self) -> Operator:
         data = self.sim.state.read(store.OPERATOR)

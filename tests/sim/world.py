@@ -88,6 +88,9 @@ def golden() -> dict[tuple[str, ...], Any]:
     return found
 
 
+NEIGHBOUR = "111122223333/us-east-1/neighbour"  # the id of another deployment
+
+
 class SimCloudMap(CloudMap):
     """The model, with what each service held before each change: for stale answers."""
 
@@ -475,6 +478,19 @@ class World:
 
     def _do_decorate(self, event: Event, _: Any) -> str:
         return self._overwrite(event, {"x-note": "kept"})
+
+    def _do_neighbour(self, event: Event, _: Any) -> str:
+        """Another deployment with our owner: `kind` "word" says for `arg` seconds that it is there, else it has put its mark in the place of ours."""
+        key, value = f"crossmesh:deployment/{self.owner}", NEIGHBOUR
+        if event.kind == "word":
+            key, value = f"crossmesh:contested/{self.owner}", f"{NEIGHBOUR}@{self.clock() + event.arg:.0f}"
+        for service in self.cloud_map.services.values():
+            self._hand("TagResource", {"ResourceARN": service.arn, "Tags": [{"Key": key, "Value": value}]})
+        return ""
+
+    def _do_decide(self, _: Event, simulation: Any) -> None:
+        """`crossmesh resume SERVICE`, for each that a neighbour stopped."""
+        simulation.operator(resumed=dict.fromkeys(simulation.memory().neighbours, self.clock()))
 
     def _do_usurp(self, event: Event, _: Any) -> str:
         """Another hand puts an instance of its own under the id of one of ours."""

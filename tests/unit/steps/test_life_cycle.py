@@ -106,7 +106,7 @@ def test_a_run_that_finds_itself_superseded_says_so_and_asks_for_another_look() 
 def neighbour(world: MemoryWorld, **changes: object) -> tuple[MemoryWorld, Context]:
     """Another deployment on the same registry, over a cluster of its own, with its own state."""
     other = MemoryWorld()
-    other.registry, other.clock = world.registry, world.clock
+    other.registry, other.clock, other.clusters.clock = world.registry, world.clock, world.clock
     other.clusters.put("z", pod("z1"))
     base = context(clusters=("z",), owner=str(changes.get("owner", "prod")))
     return other, msgspec.structs.replace(base, deployment="1/us-east-1/other")
@@ -197,6 +197,20 @@ def test_the_earlier_goes_on_by_itself_once_the_later_is_gone() -> None:
     world.run(context())
     assert "u-new" in world.pods_in()
     assert quiet_within(world, context(), 3) <= 1
+
+
+def test_a_word_ends_by_the_clock_and_not_when_the_services_are_read_anew() -> None:
+    world, _, _ = two_of_one_owner()
+    world.clock.sleep(LIFE - 90)  # read last shortly before the word ends, and believed for as long as no revision moves
+    world.run(context())
+    for _ in range(3):
+        world.look(context())
+        world.clock.sleep(35)
+    world.clusters.put("a", pod("u-new"))
+    looked = world.look(context())
+    assert looked.actions == 1, "not after up to 10 minutes more"
+    world.run(context(), looked.look)
+    assert "u-new" in world.pods_in()
 
 
 def resume(world: MemoryWorld, service: str = f"color.{NAMESPACE}") -> None:

@@ -71,7 +71,7 @@ class Scene:
             inputs.registry.services,
             owner,
             inputs.deployment,
-            now=inputs.registry.begun,
+            now=max([inputs.registry.begun, *(view.begun for view in inputs.views)]),
             read=inputs.registry.described or inputs.registry.begun,
             neighbours=self.memory.neighbours,
             overruled=self.memory.overruled,
