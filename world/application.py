@@ -19,6 +19,8 @@ from world.state import World
 
 NAMESPACE = "appmesh-demo.pvt.aws.local"
 HINT_AGAIN_S = 15.0
+ROUNDING_S = 0.002
+"""A report's seconds are rounded to a thousandth."""
 
 
 class Application:
@@ -50,7 +52,7 @@ class Application:
     def look(self, seconds: float = 60.0) -> Report:
         """Hint, and wait for a look that began after it (and for the run it asked for, if any). A hint that met a look which a deployment ended is lost, as
         the schedule would make up for: so hint again from time to time."""
-        before = self.last("look")
+        began = time.time()
         self.hint()
         hinted = time.monotonic()
 
@@ -60,7 +62,7 @@ class Application:
                 self.hint()
                 hinted = time.monotonic()
             found = self.last("look")
-            return found if found and (before is None or found.at > before.at) else None
+            return found if found and found.at - found.seconds >= began - ROUNDING_S else None
 
         found: Report = wait_for(newer, seconds, "a look after the hint")
         if found.kind == "apply":

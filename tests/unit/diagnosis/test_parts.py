@@ -18,7 +18,6 @@ from crossmesh.core.way import way_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.canary.servers import answer, refusing, serve
 from tests.unit.diagnosis.world import CANARY, HALF, TOPOLOGY, VIEWS, registry
 
 # --- the way ------------------------------------------------------------------------------------------------------------------------------
@@ -112,18 +111,6 @@ def test_only_a_declared_port_and_path_are_asked() -> None:
     assert ports == [8080, 0, 0, 0]
     checked = msgspec.structs.replace(nodes[0], spec={"listeners": [{"healthCheck": {"path": "/ping"}}]})
     assert (path_of(nodes, "/"), path_of([checked], "/")) == ("/", "/ping")
-
-
-def test_an_instance_is_asked_without_a_sampled_trace_and_no_redirect_leads_away() -> None:
-    with serve(answer("blue")) as served:
-        sample = Instances().ask("127.0.0.1", served.port, "/", 1.0, ("127.0.0.0/8",))
-    assert (sample.status, sample.body) == (200, "blue")
-    assert b"Sampled=1" not in served.requests[0]
-    with serve(answer("", "302 Found", Location="/elsewhere")) as served:
-        assert Instances().ask("127.0.0.1", served.port, "/", 1.0, ("127.0.0.0/8",)).status == 302
-    assert len(served.requests) == 1
-    with refusing() as port:
-        assert Instances().ask("127.0.0.1", port, "", 1.0, ("127.0.0.0/8",)).error == "refused"
 
 
 # --- what is remembered -------------------------------------------------------------------------------------------------------------------

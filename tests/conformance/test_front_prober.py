@@ -15,8 +15,8 @@ from crossmesh import __version__
 from crossmesh.adapters.front import BODY_LIMIT, Front, Resolve, resolver_at, system_resolve
 from crossmesh.core.canary import Sample
 
-from tests.unit.canary import servers
-from tests.unit.canary.servers import answer, serve
+from tests.conformance import servers
+from tests.conformance.servers import answer, serve
 
 
 def one(url: str, timeout: float = 2.0, front: Front | None = None, **kwargs: bool) -> Sample:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from crossmesh.adapters.front import Front
 
-from tests.unit.canary.servers import answer, serve
+from tests.conformance.servers import answer, serve
 from world.dataplane.certificates import AUTHORITY, SHOP, Certificates
 
 

@@ -7,7 +7,7 @@ import pytest
 from crossmesh.adapters import tracing
 from crossmesh.adapters.front import Front
 
-from tests.unit.canary.servers import answer, serve
+from tests.conformance.servers import answer, serve
 
 ROOT, PARENT = "1-67a1b2c3-0123456789abcdef01234567", "00112233aabbccdd"
 
