@@ -13,6 +13,7 @@ ORDER = ("e2e", "conformance")
 """These folders' files first, since they take longest; then the rest."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Groups for xdist's `--dist loadgroup`."""
     if not config.pluginmanager.hasplugin("xdist"):

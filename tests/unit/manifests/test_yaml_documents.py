@@ -3,6 +3,7 @@
 import itertools
 
 import pytest
+from crossmesh.manifests import load
 from crossmesh.manifests.yaml_documents import ALIASED, DEPTH, LIMIT, line_of, read
 
 from tests.manifest_texts import say
@@ -172,3 +173,8 @@ def test_an_unfilled_template_is_an_error_only_where_a_manifest_of_ours_may_be_i
     trees, findings = read("f.yaml", f"{text}---\napiVersion: v1\nkind: Namespace\n".encode())
     assert [finding.level for finding in findings] == [level]
     assert [tree.value["kind"] for tree in trees] == ["Namespace"], "the next document is read all the same"
+
+
+def test_an_empty_value_at_the_end_is_on_a_line_that_exists() -> None:
+    loaded = load([("mesh.yaml", b"? ''")])
+    assert [finding.place.line for finding in loaded.findings] == [1]

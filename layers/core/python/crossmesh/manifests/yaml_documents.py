@@ -101,6 +101,7 @@ class _Composer:
     def __init__(self, file: str, text: str, first: int, document: int, budget: list[int]) -> None:
         self.file, self.text, self.first, self.document, self.budget = file, text, first, document, budget
         self.findings: list[Finding] = []
+        self.last = max(len(text.splitlines()) - 1, 0)
         self._begin()
 
     def _begin(self) -> None:
@@ -141,7 +142,8 @@ class _Composer:
         return self.events.get_event()
 
     def _line(self, event: Any) -> int:
-        return int(event.start_mark.line) + self.first
+        """An empty value at the end of a text without a last line break begins, for libyaml, on a line that is not there."""
+        return min(int(event.start_mark.line), self.last) + self.first
 
     def _value(self, event: Any, field: str, depth: int) -> Any:
         if not field:
