@@ -9,6 +9,9 @@ from typing import Any
 
 PARTS = ("ministack", "control", "aws", "xds", "front", "front_tls", "resolver", "xray", "dataplane")
 CLUSTERS = {"eksc1": 2, "eksc2": 3}  # nodes each, as in the walkthrough
+LISTENING = range(21_000, 32_000)
+CLAIMS = "127.1.255.254"
+_claimed: list[socket.socket] = []
 
 
 class World:
@@ -74,13 +77,27 @@ def claim_network() -> tuple[int, socket.socket]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nobody listens on at present."""
-    sockets = []
-    for _ in range(count):
-        one = socket.socket()
-        one.bind(("127.0.0.1", 0))
-        sockets.append(one)
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
+    """Ports of 127.0.0.1 that nobody listens on and that no other caller on this machine gets while this process lives.
+
+    They lie below the ports the kernel gives to outgoing connections (from 32768 on by default), and each is claimed by a socket on another loopback address:
+    whoever is to listen binds a moment later, and two worlds that start side by side must not choose the same. Raises RuntimeError when none is left.
+    """
+    span = LISTENING.stop - LISTENING.start
+    first = secrets.randbelow(span)
+    ports: list[int] = []
+    for step in range(span):
+        port = LISTENING.start + (first + step) % span
+        claim = socket.socket()
+        try:
+            claim.bind((CLAIMS, port))
+            claim.listen(1)
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+        except OSError:
+            claim.close()
+            continue
+        _claimed.append(claim)
+        ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise RuntimeError(f"no {count} free ports between {LISTENING.start} and {LISTENING.stop}")

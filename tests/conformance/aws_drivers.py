@@ -5,7 +5,6 @@ import os
 import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -25,6 +24,7 @@ from world.aws.models.cloud_map import CloudMap
 from world.aws.models.errors import AwsError
 from world.aws.protocols import Protocol
 from world.aws.shapes import checker
+from world.state import free_ports
 
 ROOT = Path(__file__).parents[2]
 Document = dict[str, Any]
@@ -218,15 +218,3 @@ class ServerProcess:
                 process.wait(5)
             if process.stdout:
                 process.stdout.close()
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()

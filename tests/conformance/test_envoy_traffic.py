@@ -8,7 +8,6 @@ import http.client
 import json
 import os
 import random
-import socket
 import subprocess
 import threading
 import time
@@ -101,9 +100,7 @@ class Side:
         served.add_routes([web.post("/v3/discovery:{kind}", self.management.answer)])
         runner = web.AppRunner(served, access_log=None)
         await runner.setup()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = int(free.getsockname()[1])
+        (port,) = free_ports(1)
         await web.TCPSite(runner, "127.0.0.1", port).start()
         self.following = asyncio.create_task(self.management.follow(lambda: [self.proxy]))
         return runner, port

@@ -21,6 +21,7 @@ import pytest
 
 from tests.one_cluster import TOKEN, Cluster
 from world.deploy import ROOT
+from world.state import free_ports
 
 WATCHER = ROOT / "watcher"
 PYTHON = str(Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}")
@@ -113,7 +114,7 @@ class Container:
         url = f"http://127.0.0.1:{amazon.server_address[1]}"
         (cluster.folder / "aws-token").write_text("pod-identity-t0ken")
         variables = dict(pair.split("=", 1) for pair in by_verb["ENV"].replace("/app", str(image / "app")).split())
-        self.port = free_port()
+        self.port = free_ports(1)[0]
         variables |= {
             "PATH": "/usr/bin:/bin",
             "KUBERNETES_SERVICE_HOST": "127.0.0.1",
@@ -169,14 +170,6 @@ def can_be(other: dict[str, Any]) -> bool:
         return subprocess.run([PYTHON, "-c", ""], check=False, cwd="/", **other).returncode == 0
     except PermissionError:
         return False
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def until(what: Any, seconds: float = 20.0) -> Any:
