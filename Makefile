@@ -25,7 +25,7 @@ check: setup ## format, lint, types, import rules, template and state machines
 	@AWS_DEFAULT_REGION=us-east-1 SAM_CLI_TELEMETRY=0 sam validate --lint > /dev/null && python tools/lint_workflows.py && crossmesh validate
 
 test: setup build ## unit, properties, conformance, contract, then end to end in a world
-	@pytest -p no:randomly -m "not long" -n 2 --dist loadgroup --no-loadscope-reorder
+	@pytest -p no:randomly -m "not long" -n 2 --dist loadfile --no-loadscope-reorder
 
 test-long: setup build ## end to end, the long ones: every alarm, the life cycle, every scenario under a steady load
 	@pytest -p no:randomly -m long

@@ -2,9 +2,11 @@
 tests of the shared world all on the first, so that a world is deployed once and most of the time somebody else has the second core."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 settings.register_profile("crossmesh", deadline=None)
 settings.load_profile("crossmesh")
@@ -13,11 +15,22 @@ ORDER = ("e2e", "conformance")
 """These folders' files first, since they take longest; then the rest."""
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the marks in the same hook
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Groups for xdist's `--dist loadgroup`."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
+class ByFile(LoadScopeScheduling):
+    """xdist's own `loadfile` with all end-to-end tests as one file (its `loadgroup` does not work with pytest 9.2)."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "tests/e2e" if file.startswith("tests/e2e/") else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
+    """Used whatever `--dist` says."""
+    return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """In ORDER."""
     here = Path(__file__).parent
 
     def place(item: pytest.Item) -> int:
@@ -25,6 +38,3 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return ORDER.index(folder) if folder in ORDER else len(ORDER)
 
     items.sort(key=place)
-    for item in items:
-        file = item.path.relative_to(here)
-        item.add_marker(pytest.mark.xdist_group("world" if file.parts[0] == "e2e" else str(file)))

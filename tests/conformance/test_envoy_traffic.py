@@ -30,6 +30,7 @@ from world.dataplane import xds
 from world.dataplane.envoys import binary
 from world.dataplane.management import Management
 from world.pods.apps import App, Color
+from world.state import free_ports
 
 MESH, HOST = {"meshName": "m"}, "colors.local"
 ROUTER = {**MESH, "virtualRouterName": "colors"}
