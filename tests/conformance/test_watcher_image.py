@@ -215,7 +215,7 @@ def test_it_hints_signs_with_its_pods_role_reports_health_and_ends_cleanly(conta
     began = time.monotonic()
     cluster.pod("a")
     until(lambda: len(amazon.hints) == 2)
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 2.0, "at once"
     assert amazon.hints[1] == {"EventBusName": BUS, "Source": "crossmesh.watcher", "DetailType": "Pods changed", "Detail": '{"cluster": "c"}'}
     assert amazon.keys == {"ASIAX"}
     assert container.health("/livez") == (200, "ok\n")

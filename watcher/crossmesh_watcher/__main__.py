@@ -40,10 +40,10 @@ def main() -> int:
         unlisted = [f"{watch.namespace}: not listed yet" for watch in watches if not watch.listed]
         return unlisted + ([f"{hints.failures} hints in a row were not taken; the log says why"] if hints.failures else [])
 
+    LOG.info("started", extra={"data": {"namespaces": given.namespaces, "selector": given.selector, "bus": given.bus}})
     for thread in (hints, *watches):
         thread.start()
     server = health.serve(given.health, {"/livez": live, "/readyz": ready})
-    LOG.info("started", extra={"data": {"namespaces": given.namespaces, "selector": given.selector, "bus": given.bus}})
     ended.wait()
     server.server_close()
     hints.end(LAST_HINT_S)
