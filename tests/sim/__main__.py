@@ -22,8 +22,9 @@ import msgspec
 
 from tests.sim import directed, explore, mutation, results
 from tests.sim.application import ROOT
-from tests.sim.explore import play, randomly, shrink
+from tests.sim.explore import randomly, shrink
 from tests.sim.mutants import MUTANTS, mend
+from tests.sim.play import Outcome, play
 from tests.sim.progress import Progress, Tally
 from tests.sim.schedule import Schedule, encode
 
@@ -65,7 +66,7 @@ def tally(name: str, chunk: int) -> Tally:
     found = Tally(part=name, chunk=chunk, failed=[], violations={})
     for number in range(chunk * CHUNK, min(part.count, (chunk + 1) * CHUNK)):
         schedule = part.schedule(number)
-        outcome = play(schedule)
+        outcome = _sound(schedule)
         found.schedules += 1
         found.calls += outcome.calls
         found.virtual += outcome.seconds
@@ -77,6 +78,14 @@ def tally(name: str, chunk: int) -> Tally:
             gc.collect()
     found.seconds = time.monotonic() - begun
     return found
+
+
+def _sound(schedule: Schedule) -> Outcome:
+    """Its outcome; that the simulator itself failed is one, too, and ends no long run."""
+    try:
+        return play(schedule)
+    except Exception as error:  # noqa: BLE001 - whatever it was, it is told and counted
+        return Outcome(property="simulator-failed", detail=f"{type(error).__name__}: {error}")
 
 
 def box(part: Part, pool: Any, progress: Progress, until: float, told: Callable[[], None]) -> None:
@@ -111,8 +120,8 @@ def box(part: Part, pool: Any, progress: Progress, until: float, told: Callable[
 
 def keep(broken: str, schedule: Schedule) -> None:
     """Shrink a schedule that breaks a property, and keep it as a scenario."""
-    small = shrink(schedule, broken, 80)
-    outcome = play(small)
+    small = shrink(schedule, broken, 80) if broken != "simulator-failed" else schedule
+    outcome = _sound(small)
     data = encode(msgspec.structs.replace(small, note=f"breaks {outcome.property}: {outcome.detail[:200]}"))
     path = ROOT / "tests/sim/scenarios" / f"found-{broken}-{hashlib.sha256(data).hexdigest()[:8]}.json"
     path.write_bytes(data)

@@ -163,6 +163,8 @@ def _misjudged() -> Iterator[Schedule]:
     yield msgspec.structs.replace(healed, faults=(Fault(at=94, do="kill-after"),))
     unstored = _base((0.54, "add", "eksc1", "red", 7.0), pods=LAYOUTS[1])
     yield msgspec.structs.replace(unstored, faults=(Fault(at=38, do="error"), Fault(at=46, do="timeout")))
+    unseen = _base((0.0, "terminate", "eksc2", "red", 0.0), pods=LAYOUTS[1])
+    yield msgspec.structs.replace(unseen, faults=(Fault(at=43, do="error"), Fault(at=47, do="error")))
     rebuilt = _base((65.85, "rebuild", "eksc2", "blue", 2.0), (135.85, "accept", "eksc2", "", 0.0))
     yield msgspec.structs.replace(rebuilt, rates={"RegisterInstance": (2.0, 2.0), "DeregisterInstance": (2.0, 1.0)})
     finished = ((0.05, "finish", "eksc2", "red", 11.0), (5.48, "delete", "eksc2", "red", 4.0), (9.93, "delete-all", "eksc1", "front", 8.0))

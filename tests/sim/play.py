@@ -88,7 +88,7 @@ def _warm_start(schedule: Schedule) -> bytes:
 
 _MODELS = ("cloud_map", "app_mesh")
 _LEFT_OUT = ("clock", "rng", "settings", "throttle")
-_OF_RULES = ("lease", "others", "moved", "remembered", "identities", "high", "memory", "places")
+_OF_RULES = ("lease", "others", "moved", "remembered", "identities", "high", "memory", "unwanted")
 
 
 def _freeze(simulation: Simulation, rules: Rules) -> bytes:

@@ -63,7 +63,8 @@ PROPERTIES = {
 }
 
 SKEW = 5.0  # seconds that clocks may differ by in a schedule
-BETWEEN = 2.0  # seconds between reading a mesh resource and writing it: App Mesh takes no condition, so who comes in between is overwritten
+SERVICES = frozenset(SERVICE.values())
+BETWEEN = 2.0  # seconds between reading a resource or an instance and writing it: neither API takes a condition, so who comes in between is overwritten
 STALE_LEASE = 10.0  # seconds after which a lease that was read is no ground to write on
 
 
@@ -95,11 +96,8 @@ class Rules:
         self.plans: dict[str, RegistryPlan] = {}
         self.registries: dict[str, RegistryView] = {}
         self.contexts: dict[str, Any] = {}
-        self.unwanted: dict[str, float] = {}  # uid -> begin of the first view since which no view had it ready
+        self.unwanted: dict[tuple[str, str], float] = {}  # (uid, service) -> begin of the first view since which no view wanted it there
         self.terminating: set[str] = set()  # or finished: dead for good
-        self.places: dict[
-            str, tuple[str, float]
-        ] = {}  # uid -> the service that its labels put it into, and the begin of the first view that said so
         self.kept: set[tuple[str, str]] = set()  # (run, cluster) of views that were stored: a run plans with no other
         self.lease: Any = None
         self.others: dict[str, Any] = {}  # leases of looks and healers, by name
@@ -181,6 +179,10 @@ class Rules:
 
     def called(self, frame: Frame, call: Any, answer: Any, error: Any) -> None:
         """A port call was made."""
+        if call.method == "observe" and error is not None:
+            views, name = self.views.get(frame.run, {}), call.args[0].name
+            if name in views:
+                views[name] = None
         if error is not None and call.method not in ("write_lease", "ask_again"):  # these may have been done though no answer came
             return
         check = _CALLED.get(call.method) if call.port != "Networks" else None
@@ -216,7 +218,7 @@ class Rules:
                 continue
             if ref.uid in exists and lie != "gone":
                 raise broken("unknown-is-not-empty", f"{where}: Seen without {ref.name}, which exists (lie: {lie or 'none'})")
-            self.unwanted.setdefault(ref.uid, view.begun)
+            self._wanted(ref.uid, "", view.begun)
         unlisted = exists - listed.keys() if lie in ("", "paged") and "appmesh-demo" in view.versions else ()
         if unlisted:
             raise broken("unknown-is-not-empty", f"{where}: Seen without {min(unlisted)}, which the list held")
@@ -227,15 +229,17 @@ class Rules:
         if lie in ("gone", "old"):
             self.lied.add(id(view))
         for uid, pod in listed.items():
-            if pod.containers_ready and not pod.terminating:
-                self.unwanted.pop(uid, None)
-            else:
-                self.unwanted.setdefault(uid, view.begun)
+            self._wanted(uid, SERVICE.get(kind_of(pod.labels), "") if pod.containers_ready and not pod.terminating else "", view.begun)
             if pod.terminating or (pod.restart_policy == "Never" and pod.phase in ("Succeeded", "Failed")):
                 self.terminating.add(uid)
-            place = SERVICE.get(kind_of(pod.labels), "")
-            if self.places.get(uid, (None, 0.0))[0] != place:
-                self.places[uid] = place, view.begun
+
+    def _wanted(self, uid: str, place: str, begun: float) -> None:
+        """A view begun then wants a pod in the service `place` alone ("" = in none)."""
+        for service in SERVICES:
+            if service == place:
+                self.unwanted.pop((uid, service), None)
+            else:
+                self.unwanted.setdefault((uid, service), begun)
 
     def _lease_read(self, frame: Frame, call: Any, _answer: Any) -> None:
         if call.args[0] == "run":
@@ -277,6 +281,7 @@ class Rules:
     def _listed(self, frame: Frame, call: Any, instances: Any) -> None:
         if instances is not None:
             frame.listed[call.args[0]] = {instance.id: instance for instance in instances}
+            frame.listed_at = self.sim.now
 
     def _state_written(self, frame: Frame, call: Any, _answer: Any) -> None:
         key, value = call.args
@@ -305,17 +310,19 @@ class Rules:
         registry = self.registries.get(frame.run)
         if registry is None or self.overlapping:
             return
-        ours = {i.id: i.attributes for s in registry.services for i in s.instances if i.attributes.get(OWNER_MARK) == self.world.owner}
+        ours = {
+            f"{s.key}/{i.id}": i.attributes for s in registry.services for i in s.instances if i.attributes.get(OWNER_MARK) == self.world.owner
+        }
         uids = {attributes.get(POD_MARK): attributes.get(CLUSTER_MARK, "") for attributes in ours.values()}
         views = self.views.get(frame.run, {})
         for uid in old.terminating:
             pod = next((p for p in getattr(views.get(uids.get(uid, "")), "pods", ()) if p.uid == uid), None)
             if uid in uids and uid not in memory.terminating and uids[uid] in self.clusters and (pod is None or pod.terminating):
                 raise broken("nothing-forgotten", f"{uid} was seen Terminating, its instance stands, and it is forgotten")
-        for ident, since in old.confirmations.items():
-            hidden = ident in ours and type(views.get(ours[ident].get(CLUSTER_MARK, ""))).__name__ != "Seen"
-            if hidden and ours[ident].get(CLUSTER_MARK) in self.clusters and memory.confirmations.get(ident) != since:
-                raise broken("nothing-forgotten", f"{ident}'s cluster is unseen and its clock is lost")
+        for clock, since in old.confirmations.items():
+            hidden = clock in ours and type(views.get(ours[clock].get(CLUSTER_MARK, ""))).__name__ != "Seen"
+            if hidden and ours[clock].get(CLUSTER_MARK) in self.clusters and memory.confirmations.get(clock) != since:
+                raise broken("nothing-forgotten", f"the cluster of {clock} is unseen and its clock is lost")
 
     @property
     def clusters(self) -> set[str]:
@@ -327,7 +334,10 @@ class Rules:
         if key.endswith("/registry.json"):
             self.registries[frame.run] = codec.decode(value, RegistryView)
         elif "/views/" in key:
-            self.kept.add((frame.run, key.rpartition("/")[2].removesuffix(".json")))
+            name = key.rpartition("/")[2].removesuffix(".json")
+            self.kept.add((frame.run, name))
+            if self.views.get(frame.run, {}).get(name, self) is None:  # a second try failed to observe, and stored that it saw nothing
+                self.views[frame.run][name] = msgspec.json.decode(value, type=View)
         elif key.endswith("/plan.json") and "/mesh/" not in key:
             plan = codec.decode(value, RegistryPlan)
             self.plans[frame.run], self.contexts[frame.run] = plan, frame.context
@@ -415,8 +425,7 @@ class Rules:
                 begun = getattr(view, "begun", self.sim.now)
                 pod = next((p for p in getattr(view, "pods", ()) if p.uid == uid), None)
                 finished = pod is not None and pod.restart_policy == "Never" and pod.phase in ("Succeeded", "Failed")
-                place, since = self.places.get(uid, ("", begun))
-                first = min(self.unwanted.get(uid, begun), since if place != service else begun)
+                first = min(self.unwanted.get((uid, service), begun), begun)
                 confirmed = first <= begun - policy.confirm_after + 0.001
                 if uid not in self.terminating and not finished and not confirmed:
                     loose.setdefault(node, []).append(ident)
@@ -555,10 +564,13 @@ class Rules:
         if standing is None:
             return
         attributes = standing.attributes
+        shown = frame.listed.get(request["ServiceId"], {}).get(ident)
         if attributes.get(OWNER_MARK) != self.world.owner:
+            was_ours = shown is not None and shown.attributes.get(OWNER_MARK) == self.world.owner
+            if was_ours and self.sim.now - frame.listed_at < BETWEEN:
+                return  # somebody came between the fresh list and the call, which takes no condition
             raise broken("own-before-touch", f"{ident} deregistered, which carries no mark of ours")
         cluster, uid = attributes.get(CLUSTER_MARK, ""), attributes.get(POD_MARK, "")
-        shown = frame.listed.get(request["ServiceId"], {}).get(ident)
         if shown is None or shown.attributes.get(POD_MARK) != uid:
             raise broken("compare-before-delete", f"{ident} deregistered without a fresh read of it")
         if self.forgetting:
@@ -631,6 +643,10 @@ class Rules:
             )
             if len(views) < len(context.settings.clusters):
                 continue  # a cluster's function ended without a view; `replay` says so
+            if store.key(run, "inputs") not in objects:
+                if any(key.startswith(f"runs/{run}/outcomes/") for key in objects):
+                    raise broken("replay", f"run {run} was carried out and its inputs were not kept")
+                continue  # its planning step failed while it stored them, and nothing came of the plan
             registry = codec.decode(objects[store.key(run, "registry")], RegistryView)
             memory = codec.decode(objects[store.key(run, "inputs")], Memory)
             operator = codec.decode(objects[store.key(run, "operator")], Operator)

@@ -61,8 +61,25 @@ class Frame:
     """One invocation of a function. `listed`: instances as it last read them; `lease_read`: when it last read the run's lease."""
 
     __slots__ = (
-        "answers", "calls", "config", "context", "dead", "deadline", "done", "execution", "group", "lease_read", "listed", "module", "payload", "run",
-        "since_lease", "skew", "step", "zombie",
+        "answers",
+        "calls",
+        "config",
+        "context",
+        "dead",
+        "deadline",
+        "done",
+        "execution",
+        "group",
+        "lease_read",
+        "listed",
+        "listed_at",
+        "module",
+        "payload",
+        "run",
+        "since_lease",
+        "skew",
+        "step",
+        "zombie",
     )  # fmt: skip
 
     def __init__(self, module: str, step: Any, payload: Any, execution: Execution, deadline: float, context: Any) -> None:
@@ -74,7 +91,7 @@ class Frame:
         self.group = self.dead = self.zombie = False
         self.skew = 0.0
         self.done: Callable[[Any, Exception | None], None] | None = None
-        self.lease_read, self.since_lease = -1.0, 0
+        self.lease_read, self.since_lease, self.listed_at = -1.0, 0, -1.0
         self.listed: dict[str, dict[str, Any]] = {}
 
 

@@ -2,7 +2,7 @@
 
 import msgspec
 import pytest
-from crossmesh.core.actions import CreateService, Deregister, Register
+from crossmesh.core.actions import CreateService, Deregister, Memory, Register
 from crossmesh.core.views import Instance
 
 from tests.builders import context, node, pod
@@ -43,6 +43,21 @@ def test_a_pod_that_moves_to_another_service_leaves_the_first_only_after_the_sec
     found = decide(where, seen("a", moved, pod("o1")), seen("b"), registry=(service(registered("a", pod("u1"))), service(service="front")))
     out = next(a for a in found.actions if isinstance(a, Deregister))
     assert (out.phase, out.after) == (3, "front.demo.local/a.u1")
+
+
+@pytest.mark.parametrize(("clock", "goes"), [("front.demo.local/a.u1", True), ("color.demo.local/a.u1", False), ("a.u1", True)])
+def test_the_clock_of_a_removal_is_its_services_own(clock: str, goes: bool) -> None:
+    where = context(node("blue", "color"), node("red", "front"))
+    moved = registered("a", pod("u1"), **{"appmesh.k8s.aws/virtualNode": "red_demo"})
+    found = decide(
+        where,
+        seen("a", gone=("u1",), begun=200.0),
+        seen("b"),
+        registry=(service(), service(moved, service="front", id="srv-2")),
+        memory=Memory(confirmations={clock: 100.0}),
+    )
+    assert any(isinstance(a, Deregister) for a in found.actions) is goes
+    assert found.memory.confirmations == {"front.demo.local/a.u1": 100.0 if goes else 200.0}
 
 
 def test_and_stays_where_the_second_is_full() -> None:

@@ -183,7 +183,7 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     identities: dict[str, str] = {}  # cluster -> kube-system uid, recorded when first seen
     versions: dict[str, dict[str, int]] = {}  # cluster -> namespace -> highest resourceVersion seen
     terminating: dict[str, float] = {}  # uid of a registered pod once seen Terminating -> when
-    confirmations: dict[str, float] = {}  # instance id -> begin of the first listing that wanted it removed
+    confirmations: dict[str, float] = {}  # "service.namespace/instance id" -> begin of the first listing that wanted it removed there
     services: dict[str, tuple[str, str]] = {}  # "service.namespace" -> (id, arn) of every service we wrote into
     registered: dict[str, float] = {}  # instance id -> when we registered it and discovery proved it; kept 10 minutes
     lost: dict[str, tuple[float, ...]] = {}  # instance id -> when another hand had removed it since; kept 10 minutes

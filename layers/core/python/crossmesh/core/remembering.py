@@ -14,8 +14,8 @@ def remember(
 ) -> Memory:
     """The memory after this pass. `wanted`: ids of all endpoints."""
     memory, operator = scene.memory, scene.operator
-    of_unseen = (i.id for s in scene.services.values() for i in s.instances if i.attributes.get(ep.CLUSTER, "") in scene.unseen)
-    kept = {i: memory.confirmations[i] for i in of_unseen if i in memory.confirmations} if memory.confirmations else {}
+    of_unseen = ((key, i.id) for key, found in scene.ours.items() for i in found if i.attributes.get(ep.CLUSTER, "") in scene.unseen)
+    kept = {f"{key}/{i}": at for key, i in of_unseen if (at := scene.confirming(key, i)) is not None} if memory.confirmations else {}
     services = {
         key: (service.id, service.arn)
         for key, service in scene.services.items()

@@ -47,7 +47,7 @@ def remove(
         standing=standing,
         adds={node: len(ids) for node, ids in gained.items()},
         registered=registered,
-        remembered=scene.memory.confirmations,
+        remembered={r.instance.id: at for r in counted if (at := scene.confirming(service.key, r.instance.id)) is not None},
         policy=scene.policy,
     )
     successors = {node: iter(ids) for node, ids in gained.items()}
@@ -67,7 +67,7 @@ def remove(
             else:
                 after = f"{added[successor]}/{successor}" if successor in added else ""
                 draft.act(service.key, _deregister(removal, after))
-    return verdict.remember
+    return {f"{service.key}/{ident}": first for ident, first in verdict.remember.items()}
 
 
 def stand(draft: Draft, service: ServiceView, wanted: Sequence[Removal], why: WithheldWhy) -> None:

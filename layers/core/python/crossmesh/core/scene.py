@@ -87,6 +87,11 @@ class Scene:
     def _has_foreign(self, service: ServiceView) -> bool:
         return len(self.ours[service.key]) < len(service.instances)
 
+    def confirming(self, key: str, instance: str) -> float | None:
+        """When the clock of an instance's removal from service `key` began. A pod that moves has one in each; memories before 0.1 have the bare id."""
+        clocks = self.memory.confirmations
+        return clocks.get(f"{key}/{instance}", clocks.get(instance))
+
     def forgetting(self, cluster: str) -> bool:
         """Whether a person asked to remove this cluster's instances, it is really out of sight, and that was not done yet."""
         asked = self.operator.forget.get(cluster, 0.0)
