@@ -66,6 +66,22 @@ def test_one_wish_of_a_person_adopts_until_nothing_is_left() -> None:
     assert later.actions == ()
 
 
+def test_a_wish_outlasts_what_the_brake_holds_and_pods_that_are_not_ready() -> None:
+    wish, pods = Operator(adopt=50.0), [pod(f"u{i}", ip=f"10.0.0.{i}") for i in range(3)]
+    absent = tuple(f"demo/pod-u{i}" for i in range(2))
+    there = service(*map(theirs, pods))
+    slow = msgspec.structs.replace(pods[2], containers_ready=False)
+    views = [seen("a", slow, absent=absent), seen("b", absent=absent)]
+    first = decide(context(), *views, registry=there, operator=wish)
+    assert ([w.why for w in first.withheld], first.actions, first.memory.adopted) == (["unconfirmed"] * 2, (), 0.0)
+    assert "1 instances that AWS's controller left stay" in first.notes[0]
+    views = [seen("a", slow, absent=absent, begun=125.0), seen("b", absent=absent, begun=125.0)]
+    second = decide(context(), *views, registry=there, operator=wish, memory=first.memory)
+    assert [a.id for a in second.actions] == ["10.0.0.0", "10.0.0.1"]
+    last = decide(context(), seen("a", pods[2]), seen("b"), registry=service(theirs(pods[2])), operator=wish, memory=second.memory)
+    assert verbs(last) == [("Register", "demo/pod-u2"), ("Deregister", "demo/pod-u2")]
+
+
 @pytest.mark.parametrize("absent", [("a", "b"), ("a",), ("b",), ()])
 def test_a_leftover_goes_only_where_every_cluster_proves_its_pod_gone(absent: tuple[str, ...]) -> None:
     others = [pod(f"o{i}", ip=f"10.0.1.{i}") for i in range(9)]

@@ -114,4 +114,8 @@ def left_behind(scene: Scene, draft: Draft, service: ServiceView, wanted: Sequen
             reason = f"AWS's controller left it, and pod {pod} with address {address} is in no cluster"
             begun = min((view.begun for view in views), default=0.0)
             found.append(Removal(service=service, instance=instance, why="left-behind", reason=reason, begun=begun))
+    if waiting := len(left) - len(found):
+        draft.notes.add(
+            f"{service.key}: {waiting} instances that AWS's controller left stay until their pods are registered here, or proved gone in every cluster"
+        )
     return found

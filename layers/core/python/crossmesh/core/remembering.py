@@ -22,7 +22,9 @@ def remember(
         if service.id and (key in scene.named or scene.ours[key] or service.tags.get(OWNER_TAG) == scene.owner)
     }
     leaving = {action.id for action in actions if isinstance(action, Deregister)}
-    adopts = bool(scene.unseen) or any(isinstance(a, Deregister) and a.why in ("replaced", "left-behind") for a in actions)
+    adopts = bool(scene.unseen) or any(
+        scene.left.values()
+    )  # a wish lasts until nothing is left: the brake may hold some, pods may not be ready yet
     left = {i.attributes.get(ep.CLUSTER, "") for found in scene.ours.values() for i in found} if operator.forget else set()
     return Memory(
         registered=dict(sorted((i, at) for i, at in contest.registered.items() if i not in leaving)),
