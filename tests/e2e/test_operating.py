@@ -197,7 +197,7 @@ def test_a_lost_invocation_waits_in_its_queue_and_is_redriven_after_the_cure(her
     client(here.world.document, "lambda").invoke(
         FunctionName=function["PhysicalResourceId"], InvocationType="Event", Payload=json.dumps(asked).encode()
     )
-    found: dict[str, Any] = wait_for(lambda: crossmesh(here, "redrive", "--list")[1].get("lost"), 60, "the lost invocation")
+    found: dict[str, Any] = wait_for(lambda: crossmesh(here, "redrive", "--list")[1].get("lost"), 240, "the lost invocation")
     assert [(one["kind"], json.loads(one["payload"])) for one in found] == [("invocation", asked)]
     here.app.tell("aws", "faults", verb="DELETE")
     assert crossmesh(here, "redrive", "--yes") == (0, {"sent": 1, "failed": []})

@@ -18,7 +18,7 @@ from world.clusters.client import Cluster, apply, wait_for
 from world.deploy import ROOT, deploy
 from world.supervisor import running_world
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(600)]
 
 GATE = "conditions.appmesh.k8s.aws/aws-cloudmap-healthy"
 GONE = "10.255.0.9"  # address, and so id, of an instance whose pod is long gone
