@@ -50,6 +50,7 @@ class MemoryWorld:
         self.state, self.runs, self.executions, self.mesh = MemoryState(), MemoryRunStore(), MemoryExecutions(), MemoryMesh()
         self.telemetry = MemoryTelemetry()
         self.count = 0
+        self.more = False  # whether the last run found pods on their way
         self.look_again: list[float] = []  # of each run: when it asked to look again, 0 = it did not
 
     @property
@@ -70,9 +71,9 @@ class MemoryWorld:
         return drive(look.run(look.Request(id=f"look-{self.count}"), context), self.ports)
 
     def run(self, context: Context, asked: str = "") -> RegistryPlan:
-        """One run from lease to release."""
+        """One run from lease to release; `asked`: the document of the look that asked for it, by whose name it goes."""
         self.count += 1
-        return drive(self.steps(context, f"run-{self.count}", asked), self.ports)
+        return drive(self.steps(context, asked.split("/")[1] if asked else f"run-{self.count}", asked), self.ports)
 
     def steps(self, context: Context, name: str, asked: str = "") -> Step[RegistryPlan]:
         """The steps of a run, in the order of the state machine."""
@@ -80,11 +81,12 @@ class MemoryWorld:
         self.executions.alive.add(arn)
         lease = yield from take_lease.run(take_lease.Request(id=name, execution=arn, look=asked), context)
         assert not lease.held
-        this = lease.run
-        seen = yield from observe_registry.run(observe_registry.Request(run=this), context)
-        for cluster in seen.clusters:
-            yield from observe_cluster.run(observe_cluster.Request(run=this, cluster=cluster, registry=seen.registry), context)
-        planned = yield from plan_registry.run(plan_registry.Request(run=this, clusters=seen.clusters), context)
+        this, planned = lease.run, lease.planned
+        if planned is None:
+            seen = yield from observe_registry.run(observe_registry.Request(run=this), context)
+            for cluster in seen.clusters:
+                yield from observe_cluster.run(observe_cluster.Request(run=this, cluster=cluster, registry=seen.registry), context)
+            planned = yield from plan_registry.run(plan_registry.Request(run=this, clusters=seen.clusters), context)
         stage = planned.first_stage
         while stage:
             part, done = 0, False
@@ -96,6 +98,7 @@ class MemoryWorld:
         if planned.gates:
             yield from open_gates.run(open_gates.Request(run=this, plan=planned.plan), context)
         reported = yield from report_run.run(report_run.Request(run=this), context)
+        self.more = reported.more
         self.look_again.append(_seconds(reported.wait_until) if reported.look_again else 0.0)
         yield from release_lease.run(release_lease.Request(run=this), context)
         self.executions.alive.discard(arn)

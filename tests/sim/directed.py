@@ -97,10 +97,12 @@ def _removals() -> Iterator[Schedule]:
     for lie in ("kind", "paged"):
         yield at_all(cold, "Clusters.observe", "lie", what=lie)
     few = {"eksc1": {"front": 1, "blue": 4, "red": 2}, "eksc2": {"blue": 1}}
-    crashed = _base((0, "add", "eksc1", "red", 0), pods=few)
+    crashed = _base((0, "add", "eksc1", "red", 0), (0, "run", "", "", 0), pods=few)
     first = first_in(crashed, "observe_cluster") + 1
     for later in range(3, 8):
         yield msgspec.structs.replace(crashed, faults=(Fault(at=first, do="crash"), Fault(at=first + later, do="crash")))
+    late = _base(*three, (0.1, "hint", "", "", 0), *((10.0, "delete", "eksc2", "red", 0.0) for _ in three))
+    yield msgspec.structs.replace(late, faults=(Fault(at=first_in(late, "take_lease"), do="pause", arg=25.0),))
 
 
 def _registry() -> Iterator[Schedule]:
@@ -125,13 +127,14 @@ def _leases() -> Iterator[Schedule]:
         if method in ("State.read_lease", "State.write_lease", "State.write", "Registry.deregister", "Registry.register"):
             for later in (8, 24, 40, 62, 85):
                 yield msgspec.structs.replace(SMALL, faults=(Fault(at=number, do="beside", arg=number + later),))
-    failing = Fault(at=0, do="failing", arg=4, what="verify_registry")
+    failing = Fault(at=0, do="failing", arg=16, what="verify_registry")
     more = (*SMALL.events, Event(t=5.3, do="add", cluster="eksc1", kind="blue"))
     for faults in ((), (failing,)):
         base = msgspec.structs.replace(SMALL, events=more, faults=faults)
         for number, method in calls_of(base):
             if method == "State.read_lease":
-                yield msgspec.structs.replace(base, faults=(*faults, Fault(at=number, do="beside", arg=number + 50)))
+                for later in (30, 50):
+                    yield msgspec.structs.replace(base, faults=(*faults, Fault(at=number, do="beside", arg=number + later)))
     mesh = msgspec.structs.replace(SMALL, mesh=True, events=(*SMALL.events, Event(t=0.0, do="reroute"), Event(t=0.0, do="our-node")))
     for number, method in calls_of(mesh):
         if method.startswith("MeshApi.") and method not in ("MeshApi.describe", "MeshApi.list", "MeshApi.tags"):
@@ -140,6 +143,8 @@ def _leases() -> Iterator[Schedule]:
     for number in range(20, 60, 4):
         yield msgspec.structs.replace(SMALL, faults=(Fault(at=number, do="kill"),))
         yield msgspec.structs.replace(SMALL, faults=tuple(Fault(at=number + more, do="error") for more in range(5)))
+    deployed = _base((0, "terminate", "eksc1", "front", 0), (0.1, "run", "", "", 0), (8.0, "config", "", "", 2))
+    yield msgspec.structs.replace(deployed, faults=(Fault(at=first_in(deployed, "plan_registry") - 1, do="pause", arg=20.0),))
     for step in range(0, 50, 2):
         yield _base((0, "add", "eksc2", "blue", 0), (0.2 + step / 100, "run", "", "", 0), hints="kept")
         yield _base((0, "add", "eksc2", "blue", 0), (0.2 + step / 200, "storm", "", "", 6), hints="kept")

@@ -52,6 +52,12 @@ BASES: dict[str, Schedule] = {
             _event("ghost", "eksc1"),
         ),
     ),
+    "by hand": Schedule(  # a run without a look observes for itself, as one does whose look is not what it would see
+        pods=LAYOUTS[0],
+        mesh=False,
+        hints="lost",
+        events=(_event("add", kind="blue"), _event("terminate", kind="red"), _event("unready", kind="red", arg=1), _event("run")),
+    ),
     "cold": Schedule(pods=LAYOUTS[1], cold=True, hints="lost", events=(_event("hint"),)),
 }
 SMALL = Schedule(pods=LAYOUTS[1], mesh=False, hints="lost", events=(_event("add", kind="blue"), _event("terminate", kind="red")))

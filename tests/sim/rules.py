@@ -44,6 +44,7 @@ PROPERTIES = {
     "lease-each-batch": (9, "the lease is read again before each batch of writes"),
     "taken-over-at-once": (9, "a lease whose execution is no longer RUNNING holds nobody up"),
     "asked-again-is-kept": (9, "a request to look again is never dropped with the lease"),
+    "goes-by-its-look": (9, "a run goes by its look's plan only where nobody else held the lease since that look saw anything"),
     "superseded": (9, "no step of another configuration than its run's writes"),
     "one-look-at-a-time": (10, "hints never make two looks at once"),
     "bounded-calls": (10, "calls stay within the design's numbers"),
@@ -102,6 +103,8 @@ class Rules:
         self.lease: Any = None
         self.others: dict[str, Any] = {}  # leases of looks and healers, by name
         self.moved = -1.0
+        self.held_until: dict[str, float] = {}  # execution -> when it last had the run's lease
+        self.looked: dict[str, float] = {}  # run -> when the look that planned for it had read that lease, and began to see
         self.struck_executions: set[str] = set()
         self.stood_still: set[str] = set()  # executions whose function was held up between two calls
         self.any_struck = self.overlapping = self.forgetting = self.stale = self.meddled = False
@@ -117,6 +120,7 @@ class Rules:
         self.begun: dict[str, float] = {}  # execution -> when its first function began
         self.robbed: dict[str, int] = {}
         self.paused = 0.0
+        self.unheard: set[str] = set()  # looks that somebody met, and that left it to their run
         self.runs = self.looks = 0
 
     # --- told by the simulator ------------------------------------------------------------------------------------------------------------
@@ -127,6 +131,15 @@ class Rules:
 
     def returned(self, frame: Frame, value: Any, error: Any) -> None:
         """A function ended. Who is told that another holds the lease must have asked that one to go once more."""
+        this = frame.execution.data.get("id", "")
+        if value is not None and frame.module == "take_lease" and value["ready"]:
+            others = [arn for arn, until in self.held_until.items() if until > self.looked[this] and arn != frame.execution.arn]
+            if others:
+                raise broken("goes-by-its-look", f"{frame.execution.name} goes by what was seen before {others[0]} gave the lease back")
+        elif value is not None and frame.module == "take_lease":
+            for found in (self.views, self.listed, self.registries, self.plans):
+                found.pop(this, None)  # the look's: the run sees and plans for itself
+            self.kept = {(run, cluster) for run, cluster in self.kept if run != this}
         if value is None or self._operator().paused or self.sim.schedule.mode == "observe":
             return
         lease = self.sim.state.leases
@@ -134,6 +147,12 @@ class Rules:
             held = lease.get("run")
             if held is not None and held.holder and not held.again and held.epoch == getattr(self.lease, "epoch", -1):
                 raise broken("asked-again-is-kept", f"{frame.execution.name} left without asking {held.holder} to go once more")
+        if frame.module == "look" and value["decision"] == "asked":
+            held = lease.get("run")
+            if held is not None and held.holder and not held.again and held.epoch == getattr(self.lease, "epoch", -1):
+                raise broken("asked-again-is-kept", f"{frame.execution.name} left without asking {held.holder} to go once more")
+        if frame.module == "take_lease" and value["ready"] and frame.execution.data.get("id") in self.unheard and not lease["run"].again:
+            raise broken("asked-again-is-kept", f"{frame.execution.name} goes by a look that somebody met, and does not go once more")
         if frame.module == "look" and value["decision"] == "held":
             held = lease.get("look")
             if held is not None and held.holder and not held.again and not self.any_struck:
@@ -180,7 +199,7 @@ class Rules:
     def called(self, frame: Frame, call: Any, answer: Any, error: Any) -> None:
         """A port call was made."""
         if call.method == "observe" and error is not None:
-            views, name = self.views.get(frame.run, {}), call.args[0].name
+            views, name = self.views.get(frame.run or frame.execution.arn, {}), call.args[0].name
             if name in views:
                 views[name] = None
         if error is not None and call.method not in ("write_lease", "ask_again"):  # these may have been done though no answer came
@@ -210,7 +229,7 @@ class Rules:
         high, since = self.high.get(settings.name, (0, 0.0))
         if cluster.listed < high and self.begun[frame.execution.arn] > since:
             raise broken("no-way-back", f"{where}: list {cluster.listed}, {high} was recorded")
-        self.listed.setdefault(frame.run, {})[settings.name] = cluster.listed
+        self.listed.setdefault(frame.run or frame.execution.arn, {})[settings.name] = cluster.listed
         listed = {pod.uid: pod for pod in view.pods}
         exists = {pod.uid for pod in cluster.pods.values()}
         for ref in registered:
@@ -264,8 +283,14 @@ class Rules:
                 raise broken("asked-again-is-kept", f"{frame.execution.name} released the lease over a request to look again")
             if now is None or before is None or (now.holder, now.epoch) != (before.holder, before.epoch):
                 self.moved = self.sim.now
+                if before is not None and before.holder:
+                    self.held_until[before.holder] = self.sim.now
             self.lease = now
         else:
+            if name == "look" and wanted is None and before is not None and before.again:
+                self.unheard.add(frame.execution.name)
+            elif wanted is not None:
+                self.unheard.discard(wanted.holder)  # it failed and looks again, after whoever asked
             self.others[name] = now
 
     def _asked(self, frame: Frame, call: Any, _answer: Any) -> None:
@@ -331,23 +356,28 @@ class Rules:
 
     def _stored(self, frame: Frame, call: Any, _answer: Any) -> None:
         key, value = call.args
+        run = key.split("/")[1]  # not the frame's: a look keeps the inputs and the plan of the run it asks for
         if key.endswith("/registry.json"):
-            self.registries[frame.run] = codec.decode(value, RegistryView)
+            self.registries[run] = codec.decode(value, RegistryView)
         elif "/views/" in key:
             name = key.rpartition("/")[2].removesuffix(".json")
-            self.kept.add((frame.run, name))
-            if self.views.get(frame.run, {}).get(name, self) is None:  # a second try failed to observe, and stored that it saw nothing
-                self.views[frame.run][name] = msgspec.json.decode(value, type=View)
+            self.kept.add((run, name))
+            views = self.views.get(frame.run or frame.execution.arn, {})
+            if views.get(name, self) is None:  # what could not be observed is stored as seen by nobody
+                views[name] = msgspec.json.decode(value, type=View)
         elif key.endswith("/plan.json") and "/mesh/" not in key:
             plan = codec.decode(value, RegistryPlan)
-            self.plans[frame.run], self.contexts[frame.run] = plan, frame.context
-            self._planned(frame, plan)
+            self.plans[run], self.contexts[run] = plan, frame.context
+            if not frame.run:
+                self.looked[run] = frame.lease_read
+                self.views[run], self.listed[run] = self.views[frame.execution.arn], self.listed.get(frame.execution.arn, {})
+            self._planned(frame, run, plan)
 
     # --- the plan -------------------------------------------------------------------------------------------------------------------------
 
-    def _planned(self, frame: Frame, plan: RegistryPlan) -> None:
-        views = {name: view for name, view in self.views.get(frame.run, {}).items() if (frame.run, name) in self.kept}
-        registry = self.registries.get(frame.run)
+    def _planned(self, frame: Frame, run: str, plan: RegistryPlan) -> None:
+        views = {name: view for name, view in self.views.get(run, {}).items() if (run, name) in self.kept}
+        registry = self.registries.get(run)
         if registry is None:
             return
         if plan.memory.contested and self.world.robbed < 2 and not self.world.foreign and not self.stale:
@@ -363,7 +393,7 @@ class Rules:
         adds = {(a.service, a.id): a for a in plan.actions if type(a).__name__ == "Register"}
         operator = self._operator()
         if not stopped and self.sim.schedule.policy == "sync" and not operator.draining:
-            self._dead_first(frame, views, ours, removals)
+            self._dead_first(frame, run, views, ours, removals)
         if not operator.draining and not operator.forget:
             self._brake(views, ours, removals, adds)
         rightly = ("contested", "conflict", "foreign-id", "claimed", "namespace-missing")
@@ -387,12 +417,12 @@ class Rules:
         data = self.sim.state.read(store.OPERATOR)
         return codec.decode(data, Operator) if data else Operator()
 
-    def _dead_first(self, frame: Frame, views: Any, ours: Any, removals: Any) -> None:
+    def _dead_first(self, frame: Frame, run: str, views: Any, ours: Any, removals: Any) -> None:
         look = self.views.get(frame.execution.arn.replace(":Reconcile:", ":Look:"), {}) if "~" not in frame.run else {}
         seen_ending = (
             {p.uid for view in look.values() for p in getattr(view, "pods", ()) if p.terminating} if frame.execution.data.get("look") else set()
         )
-        data = self.sim.runs.objects.get(store.key(frame.run, "memory"))
+        data = self.sim.runs.objects.get(store.key(run, "memory")) or self.sim.runs.objects.get(store.key(run, "inputs"))
         seen_ending |= codec.decode(data, Memory).terminating.keys() if data else set()
         for (service, ident), attributes in ours.items():
             view = views.get(attributes.get(CLUSTER_MARK, ""))
@@ -482,6 +512,8 @@ class Rules:
             raise broken("paused", f"{operation} of {frame.execution.name}")
         if frame.config != frame.context.config:
             raise broken("superseded", f"{frame.module}: {operation} of run {frame.run}")
+        if service != "appmesh" and frame.run in self.contexts and frame.config != self.contexts[frame.run].config:
+            raise broken("superseded", f"{operation} of run {frame.run} by a plan of another configuration")
         self._fence(frame, operation)
         if operation in ("RegisterInstance", "DeregisterInstance"):
             self.registry_writes += 1

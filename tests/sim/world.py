@@ -8,9 +8,11 @@ from functools import cache
 from typing import Any
 
 import msgspec
+from crossmesh import codec
 from crossmesh.configuration import load
-from crossmesh.steps import mesh
+from crossmesh.steps import mesh, store
 from crossmesh.steps.context import Context
+from crossmesh.steps.handing import Handed
 
 from tests.sim.application import ROOT
 from tests.sim.clusters import LABELS, Cluster, SimPod
@@ -399,8 +401,11 @@ class World:
         return ""
 
     def _do_run(self, _: Event, simulation: Any) -> str:
-        """Somebody starts a run by hand."""
-        simulation.start("Reconcile", {"id": f"by-hand-{simulation.names}", "look": ""})
+        """Somebody starts a run by hand, as `crossmesh apply` does: with a look's document that hands no plan on."""
+        name = f"by-hand-{simulation.names}"
+        look = store.key(name, "look")
+        simulation.runs.put(look, codec.encode(Handed()))
+        simulation.start("Reconcile", {"id": name, "look": look})
         return ""
 
     def _do_config(self, event: Event, _: Any) -> None:

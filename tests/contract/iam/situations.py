@@ -18,7 +18,7 @@ from crossmesh.core.topology_build import build
 from crossmesh.manifests import load
 from crossmesh.manifests.config import load_config
 from crossmesh.steps.context import Context, Run
-from crossmesh.steps.look import SETTLED
+from crossmesh.steps.registry import SETTLED
 
 from tests.builders import NAMESPACE, context, node, pod
 from tests.contract.iam.account import InProcessAccount
@@ -259,6 +259,7 @@ def dead_holder(account: InProcessAccount) -> None:
     account.running.add(EXECUTION + "one")
     assert not account.invoke("TakeLeaseFunction", where, id="one", execution=EXECUTION + "one").held
     assert account.invoke("TakeLeaseFunction", where, id="two", execution=EXECUTION + "two").held
+    assert account.invoke("LookFunction", where, id="hint", cause="hint").decision == "asked"
     account.running.clear()
     taken = account.invoke("TakeLeaseFunction", where, id="two", execution=EXECUTION + "two")
     assert not taken.held

@@ -14,7 +14,6 @@ def test_every_planted_bug_still_fits_its_source() -> None:
 def test_a_bug_is_caught_and_its_absence_is_not() -> None:
     old = "if alive:\n"
     same = Mutant("nothing", f"{STEPS}/lease.py", old, old, "indirect")
-    pause = "yield from lease.check(self.run)\n            yield from self._window(queues)"
-    bug = Mutant("no lease check", f"{STEPS}/apply_registry.py", pause, "yield from self._window(queues)", "intermediate")
+    bug = Mutant("no lease check", f"{STEPS}/apply_registry.py", "beside(lease.check(self.run), ", "beside(", "intermediate")
     found = {killed.mutant: killed.property for killed in mutation.run([WORK], 1, [same, bug])}
     assert found == {"nothing": "", "no lease check": "lease-each-batch"}

@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from crossmesh.steps import apply_registry, look, observe_cluster, observe_registry, plan_registry, take_lease
+from crossmesh.steps import apply_registry, look, take_lease
 from crossmesh.steps.calls import Step, Together
 from crossmesh.steps.drive import _side_by_side, perform
 
@@ -46,17 +46,13 @@ def test_a_ready_pod_is_registered_within_few_round_trips() -> None:
     assert world.look(where).decision == "quiet"
     world.clusters.put("a", pod("second"))
     trips = Trips(world)
-    asked = trips.drive("look", look.run(look.Request(id="l"), where))
+    asked = trips.drive("look", look.run(look.Request(id="l", cause="hint"), where))
     assert asked.decision == "apply"
     world.executions.alive.add("arn:r")
-    run = trips.drive("take lease", take_lease.run(take_lease.Request(id="r", execution="arn:r", look=asked.look), where)).run
-    seen = trips.drive("observe registry", observe_registry.run(observe_registry.Request(run=run), where))
-    for cluster in seen.clusters:  # side by side in the Map, so one counts
-        step = observe_cluster.run(observe_cluster.Request(run=run, cluster=cluster, registry=seen.registry), where)
-        trips.drive(f"observe cluster {cluster}", step)
-    planned = trips.drive("plan", plan_registry.run(plan_registry.Request(run=run, clusters=seen.clusters), where))
+    taken = trips.drive("take lease", take_lease.run(take_lease.Request(id="l", execution="arn:r", look=asked.look), where))
+    assert taken.ready
     assert not trips.registered
-    trips.drive("apply", apply_registry.run(apply_registry.Request(run=run, plan=planned.plan, stage=1), where))
+    request = apply_registry.Request(run=taken.run, plan=taken.planned.plan, stage=1)
+    trips.drive("apply", apply_registry.run(request, where))
     assert trips.registered
-    assert trips.trips["observe cluster a"] == trips.trips.pop("observe cluster b")
-    assert sum(trips.trips.values()) <= 25, trips.trips
+    assert trips.trips == {"look": 7, "take lease": 2, "apply": 2}

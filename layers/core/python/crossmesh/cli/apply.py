@@ -25,6 +25,7 @@ from crossmesh.core.report import Report
 from crossmesh.errors import NotFound, RefusedError
 from crossmesh.steps import lease, look, store
 from crossmesh.steps.drive import drive
+from crossmesh.steps.handing import Handed
 
 EVERY = 0.5  # seconds between questions to Step Functions
 
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not confirmed(arguments, f"apply {plan.changes(seen)} changes"):
         return 1
     name = f"apply-{uuid.uuid4()}"
-    kept = drive(store.save(store.key(name, "look"), seen.plan), ports)
+    kept = drive(store.save(store.key(name, "look"), Handed(memory=seen.plan.memory)), ports)
     region = outputs["ReconcileArn"].split(":")[3]
     runs = Following(region, quiet=arguments.json)
     execution = runs.start(outputs["ReconcileArn"], name, {"id": name, "look": kept})

@@ -210,6 +210,7 @@ class RegistryPlan(msgspec.Struct, frozen=True, kw_only=True):
     again_at: float = 0.0
     begun: float = 0.0  # when the oldest observation behind it began
     conflict: bool = False  # another deployment uses our owner: neither registry nor mesh nor ports are written
+    awaited: bool = False  # it acts, and pods that are not ready yet are on their way: what it does is not the last of it
 
     @property
     def stages(self) -> tuple[int, ...]:

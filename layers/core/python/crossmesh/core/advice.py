@@ -59,7 +59,7 @@ def _deployment(subject: str, deployment: DeploymentFacts, pod: PodFacts, lag: f
             part="rollouts", subject=subject, what=f"{subject} gives its pods {pod.grace:g} s to end, too few", evidence=(needed,), cure=cure
         )
     if GATE not in pod.gates:
-        cure = f"readinessGates: [{{conditionType: {GATE}}}] and the watcher, which sets it"
+        cure = f"readinessGates: [{{conditionType: {GATE}}}] and the watcher, which sets it; or minReadySeconds: {max(2, round(lag) + 1)}"
         what = f"{subject} has no readiness gate: old pods may end before new ones are registered"
         yield Advice(part="rollouts", subject=subject, what=what, cure=cure)
     if deployment.max_unavailable > 0:

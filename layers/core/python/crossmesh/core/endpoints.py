@@ -212,6 +212,15 @@ def desired(
     return tuple(endpoints), tuple(claimed)
 
 
+def awaited(nodes: Sequence[VirtualNode], clusters: Mapping[str, ClusterSettings], views: Iterable[Seen]) -> bool:
+    """Whether a pod that is to be registered somewhere lives and is not ready yet: more is to come, as in a rolling update."""
+    for view in views:
+        index = _Index(nodes, clusters[view.cluster])
+        if any(node.cloud_map for pod in view.pods if not (pod.dead or pod.ready) for node in index.of(pod)):
+            return True
+    return False
+
+
 _NOWHERE = ("", "")
 
 

@@ -53,6 +53,7 @@ def plan(inputs: Inputs) -> RegistryPlan:
         again_at=min((w.until for w in draft.withheld if w.until), default=0.0),
         begun=min([inputs.registry.begun, *(view.begun for view in scene.seen.values())]),
         conflict=bool(scene.conflict.neighbours),
+        awaited=bool(actions) and ep.awaited(inputs.topology.nodes, scene.clusters, scene.seen.values()),
     )
 
 

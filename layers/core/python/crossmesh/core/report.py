@@ -41,6 +41,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     mesh_actions: int = 0
     mesh_withheld: int = 0
     mesh_unavailable: str = ""
+    mesh_at: float = 0.0  # of a look: when the mesh was last read and found in order; 0 = it was not
     failed: int = 0  # of a run: actions that were not proved
     stale: int = 0  # instances whose pod is dead: requests sent there are lost (of a run: those left)
     lag: float = -1.0  # of a run: the longest time from a pod's readiness to its proved registration, seconds; below 0 = nothing to measure

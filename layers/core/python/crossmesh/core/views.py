@@ -116,6 +116,8 @@ class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
     custom_health: bool = False  # made with HealthCheckCustomConfig: instances can be marked UNHEALTHY
     health: dict[str, str] = {}  # instance id -> HEALTHY | UNHEALTHY | UNKNOWN; read only where `custom_health`
     revision: int = -1
+    listed: float = 0.0  # when the list of instances was begun (seconds)
+    since: float = 0.0  # begin of the first reading that showed this revision; a list read soon after it may be behind its revision
     instances: tuple[Instance, ...] = ()
 
     @property
@@ -125,15 +127,16 @@ class ServiceView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RegistryView(msgspec.Struct, frozen=True, kw_only=True):
-    """All Cloud Map services that the topology names, sorted by key, and the time (seconds) the reading began.
+    """All Cloud Map services that the topology names, sorted by key, and the time (seconds) the reading began: lists were read since then, or stand by their
+    revision.
 
-    `since`: begin of the first reading that showed these revisions (0 = this one); a list read so early may be behind its revision.
-    `described`: when the services themselves and their tags were read (0 = with everything else).
+    `described`: when the services themselves and their tags were read (0 = with everything else); `writer`: the epoch after which no run had held the lease
+    then (-1 = one held it).
     """
 
     begun: float
-    since: float = 0.0
     described: float = 0.0
+    writer: int = -1
     services: tuple[ServiceView, ...] = ()
 
 

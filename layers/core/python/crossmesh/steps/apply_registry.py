@@ -4,7 +4,7 @@ Never decides: each action is done if its precondition still holds on a fresh re
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -28,7 +28,7 @@ from crossmesh.core.views import Instance, RegistryView
 from crossmesh.errors import Conflict, CrossmeshError, NotFound, RefusedError, Throttled
 from crossmesh.ports import Clock, Registry, RunStore, State
 from crossmesh.steps import lease, store
-from crossmesh.steps.calls import Call, Step, call, to, together
+from crossmesh.steps.calls import Call, Step, beside, call, to, together
 from crossmesh.steps.context import Context, Run
 from crossmesh.steps.outcomes import done, settled, stage_of
 
@@ -75,11 +75,13 @@ def run(request: Request, context: Context) -> Step[Response]:
     """Apply what earlier parts have not settled."""
     if request.run.config != context.config:
         return Response(stage=request.stage, part=request.part, done=True, superseded=True)
-    plan, registry = yield from store.load_all({request.plan: RegistryPlan, store.key(request.run.id, "registry"): RegistryView})
-    before = (yield from settled(request.run, request.stage)) if request.part else {}
-    todo = [(index, action) for index, action in stage_of(plan, request.stage) if index not in before]
+    documents = store.load_all({request.plan: RegistryPlan, store.key(request.run.id, "registry"): RegistryView})
+    learned = store.all_of([to(State.read, PACES), to(RunStore.get, store.key(request.run.id, "created"))])
+    earlier = (settled(request.run, request.stage),) if request.part else ()
+    (plan, registry), (paces, created), *before = yield from beside(documents, learned, *earlier)
+    todo = [(index, action) for index, action in stage_of(plan, request.stage) if not before or index not in before[0]]
     work = _Work(request.run, plan, {service.key: service.id for service in registry.services if service.id})
-    yield from work.begin(request.stage)
+    yield from work.begin(request.stage, paces, created)
     yield from work.through(todo)
     yield from work.end(request.stage, request.part)
     results = [outcome.result for outcome in work.outcomes]
@@ -106,16 +108,14 @@ class _Work:
         self.run = run
         self.plan = plan
         self.ids = ids
-        self.fresh: dict[str, dict[str, Instance]] = {}
+        self.fresh: dict[str, dict[str, Instance] | None] = {}  # by service; None = it was deleted
         self.outcomes: list[Outcome] = []
         self.paces = _Paces()
         self.proved: set[str] = set()
 
-    def begin(self, stage: int) -> Step[None]:
-        """Fetch what earlier runs learned, earlier parts made and earlier stages proved."""
+    def begin(self, stage: int, data: bytes | None, made: bytes | None) -> Step[None]:
+        """Take over the rates that earlier runs learned (`data`) and the services that earlier parts made (`made`); fetch what earlier stages proved."""
         self.started = yield from call(Clock.now)
-        created = to(RunStore.get, store.key(self.run.id, "created"))  # by earlier parts of this run
-        data, made = yield from store.all_of([to(State.read, PACES), created])
         if data:
             learned = codec.decode(data, _Paces)
             self.paces = _Paces(register=_again(learned.register), deregister=_again(learned.deregister), health=_again(learned.health))
@@ -145,7 +145,7 @@ class _Work:
             now = yield from call(Clock.now)
             if now - self.started > BUDGET:
                 break
-            yield from lease.check(self.run)
+            yield from beside(lease.check(self.run), self._read(action for queue in queues.values() for _, action in queue))
             yield from self._window(queues)
 
     # --- services -----------------------------------------------------------------------------------------------------------------------
@@ -175,6 +175,16 @@ class _Work:
         yield from call(Registry.delete_service, action.id)
 
     # --- instances ----------------------------------------------------------------------------------------------------------------------
+
+    def _read(self, actions: Iterable[_Instances]) -> Step[None]:
+        """List the services of actions that must be compared first, each once a call of this function."""
+        keys = {f"{a.service}.{a.namespace}" for a in actions if not isinstance(a, Register) or a.change}
+        asked = sorted(key for key in keys - self.fresh.keys() if key in self.ids)
+        answers = yield from together([to(Registry.list_instances, self.ids[key]) for key in asked])
+        for key, answer in zip(asked, answers, strict=True):
+            if isinstance(answer, CrossmeshError) and not isinstance(answer, NotFound):
+                raise answer
+            self.fresh[key] = None if isinstance(answer, NotFound) else {instance.id: instance for instance in answer}
 
     def _window(self, queues: dict[str, deque[tuple[int, _Instances]]]) -> Step[None]:
         """Send one window of removals, one of adds and one of health together. Throttled ones go back to the front of their queue."""
@@ -227,14 +237,11 @@ class _Work:
             return f"service {key} does not exist"
         if isinstance(action, Register) and not action.change:
             return ""
-        if key not in self.fresh:
-            try:
-                listed = yield from call(Registry.list_instances, self.ids[key])
-            except NotFound:
-                return f"service {key} was deleted meanwhile"
-            self.fresh[key] = {instance.id: instance for instance in listed}
+        listed = self.fresh[key]
+        if listed is None:
+            return f"service {key} was deleted meanwhile"
         assert isinstance(action, _Instances)
-        found = self.fresh[key].get(action.id)
+        found = listed.get(action.id)
         if isinstance(action, Register):
             ours = found is not None and found.attributes.get(ep.OWNER) == action.attributes.get(ep.OWNER)
             return "" if ours else "the instance is not there as ours any more"

@@ -14,6 +14,8 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import msgspec
 
+from crossmesh.errors import CrossmeshError
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -60,3 +62,36 @@ def together(calls: Sequence[Call], width: int = 8) -> Generator[Together, Any, 
         return []
     answers: list[Any] = yield Together(tuple(calls), width)
     return answers
+
+
+def beside(*steps: Step[Any]) -> Step[list[Any]]:
+    """Steps side by side: what they ask at the same time is asked together. Their results in order; the first error ends them all."""
+    results: list[Any] = [None] * len(steps)
+    answers: dict[int, Any] = dict.fromkeys(range(len(steps)))
+    while True:
+        asked: dict[int, Call | Together] = {}
+        for place, answer in answers.items():
+            found = yield from _onwards(steps[place], answer)
+            if isinstance(found, Call | Together):
+                asked[place] = found
+            else:
+                (results[place],) = found
+        if not asked:
+            return results
+        heard = iter((yield from together([each for of in asked.values() for each in _calls(of)])))
+        answers = {place: next(heard) if isinstance(of, Call) else [next(heard) for _ in of.calls] for place, of in asked.items()}
+
+
+def _calls(asked: Call | Together) -> tuple[Call, ...]:
+    return asked.calls if isinstance(asked, Together) else (asked,)
+
+
+def _onwards(step: Step[Any], answer: Any) -> Step[Call | Together | tuple[Any]]:
+    """What a step asks next, or its result in a tuple. The time is asked at once: nothing waits for it. An error in a single call's place is raised there."""
+    try:
+        asked = step.throw(answer) if isinstance(answer, CrossmeshError) else step.send(answer)
+        while isinstance(asked, Call) and asked.port == "Clock":
+            asked = step.send((yield asked))
+    except StopIteration as end:
+        return (end.value,)
+    return asked

@@ -10,14 +10,15 @@ LIFE = 180.0  # seconds; longer than any function's timeout, so that a step's le
 _TRIES = 5
 
 
-def take(execution: str) -> Step[Lease | None]:
-    """The lease, newly taken; None where another RUNNING execution holds it (it was then asked to go once more).
+def take(execution: str, found: Lease | None, *, again: bool = False) -> Step[Lease | None]:
+    """The lease, newly taken (`found`: as it was read a moment ago); None where another RUNNING execution holds it (it was then asked to go once more).
 
-    A lease that expired, was released, or whose execution is no longer RUNNING is taken over at once.
+    A lease that expired, was released, or whose execution is no longer RUNNING is taken over at once. `again`: who takes it goes once more from the beginning.
     """
-    for _ in range(_TRIES):
+    for attempt in range(_TRIES):
         now = yield from call(Clock.now)
-        found = yield from call(State.read_lease, NAME)
+        if attempt:
+            found = yield from call(State.read_lease, NAME)
         if found is not None and found.holder and found.holder != execution and found.expires > now:
             alive = yield from call(Executions.running, found.holder)
             if alive:
@@ -27,11 +28,28 @@ def take(execution: str) -> Step[Lease | None]:
                 continue
         same = found is not None and found.holder == execution
         epoch = found.epoch if found and same else (found.epoch if found else 0) + 1
-        wanted = Lease(epoch=epoch, holder=execution, expires=now + LIFE, again=False)
+        wanted = Lease(epoch=epoch, holder=execution, expires=now + LIFE, again=again or (found.again if found and same else False))
         taken = yield from call(State.write_lease, NAME, wanted, found)
         if taken:
             return wanted
     raise TransientError("the lease kept changing hands")
+
+
+def ask_holder(found: Lease | None) -> Step[bool]:
+    """Ask whoever holds the lease (`found`: as just read) to go once more; False where nobody does whose execution is RUNNING."""
+    for attempt in range(_TRIES):
+        now = yield from call(Clock.now)
+        if attempt:
+            found = yield from call(State.read_lease, NAME)
+        if found is None or not found.holder or found.expires <= now:
+            return False
+        alive = yield from call(Executions.running, found.holder)
+        if not alive:
+            return False
+        asked = yield from call(State.ask_again, NAME, found)
+        if asked:
+            return True
+    return False
 
 
 def check(run: Run) -> Step[None]:
@@ -51,17 +69,19 @@ def check(run: Run) -> Step[None]:
     raise TransientError("the lease could not be renewed")
 
 
-def give_back(run: Run) -> Step[bool]:
-    """Release the lease; True (and still held, the request taken) where somebody asked for one more pass meanwhile. Not ours any more: False."""
+def give_back(run: Run, *, more: bool, keep: bool) -> Step[bool]:
+    """Release the lease; True where there is `more` to do, or somebody asked for one more pass meanwhile, whose request is thereby taken: then, with `keep`, it
+    is still held. Not ours any more: False."""
     for _ in range(_TRIES):
         now = yield from call(Clock.now)
         found = yield from call(State.read_lease, NAME)
         if found is None or found.holder != run.execution or found.epoch != run.epoch:
             return False
-        new = Lease(epoch=found.epoch, holder=found.holder, expires=now + LIFE, again=False) if found.again else None
+        asked = found.again or more
+        new = Lease(epoch=found.epoch, holder=found.holder, expires=now + LIFE, again=False) if asked and keep else None
         written = yield from call(State.write_lease, NAME, new, found)
         if written:
-            return found.again
+            return asked
     raise TransientError("the lease kept changing while being given back")
 
 

@@ -19,19 +19,16 @@ def service_names(context: Context, memory: Memory) -> tuple[tuple[str, str], ..
     return tuple(sorted(named | remembered))
 
 
-def registry(context: Context, memory: Memory, *, revisions: bool = False) -> Step[RegistryView]:
-    """All services with all their instances, and revisions for whoever will compare them (a look; a run doesn't).
-
-    Raises where any cannot be read: a registry half seen plans nothing.
-    """
+def registry(context: Context, memory: Memory) -> Step[RegistryView]:
+    """All services with all their instances. Raises where any cannot be read: a registry half seen plans nothing."""
     begun = yield from call(Clock.now)
     services = yield from call(Registry.find_services, service_names(context, memory), memory.services)
-    complete = yield from with_instances(services, revisions=revisions)
-    return RegistryView(begun=begun, services=complete)
+    listed = yield from with_instances(services, revisions=False)
+    return RegistryView(begun=begun, services=(yield from with_health(listed)))
 
 
 def with_instances(services: tuple[ServiceView, ...], *, revisions: bool) -> Step[tuple[ServiceView, ...]]:
-    """The same services with revision (read first, where wanted) and every instance."""
+    """The same services, sorted by key, with every instance, and with their revision (read first) for whoever will compare it."""
     there = [service for service in services if service.id]
     moved = (yield from together([to(Registry.revision, s.namespace, s.service) for s in there])) if revisions else [-1] * len(there)
     lists = yield from together([to(Registry.list_instances, s.id) for s in there])
@@ -41,8 +38,7 @@ def with_instances(services: tuple[ServiceView, ...], *, revisions: bool) -> Ste
             raise instances
         known = revision if isinstance(revision, int) else -1
         read[service.id] = msgspec.structs.replace(service, revision=known, instances=instances)
-    complete = yield from with_health(tuple(read.get(s.id, s) for s in services))
-    return tuple(sorted(complete, key=lambda s: s.key))
+    return tuple(sorted((read.get(s.id, s) for s in services), key=lambda s: s.key))
 
 
 def with_health(services: tuple[ServiceView, ...]) -> Step[tuple[ServiceView, ...]]:

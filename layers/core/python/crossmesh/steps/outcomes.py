@@ -8,7 +8,7 @@ import msgspec
 from crossmesh.core.actions import Deregister, Outcome, Register, RegistryAction, RegistryPlan
 from crossmesh.ports import RunStore
 from crossmesh.steps import store
-from crossmesh.steps.calls import Step, call
+from crossmesh.steps.calls import Step, beside, call
 from crossmesh.steps.context import Run
 
 
@@ -29,21 +29,18 @@ def stage_of(plan: RegistryPlan, stage: int) -> list[tuple[int, RegistryAction]]
 def settled(run: Run, stage: int) -> Step[dict[int, Outcome]]:
     """The outcomes of a stage so far, by index in the plan."""
     keys = yield from call(RunStore.list, store.key(run.id, f"outcomes/{stage}-").removesuffix(".json"))
-    found: dict[int, Outcome] = {}
-    for key in keys:
-        for outcome in (yield from store.load(key, tuple[Outcome, ...])):
-            found[outcome.action] = outcome
-    return found
+    parts = yield from store.load_all(dict.fromkeys(keys, tuple[Outcome, ...]))
+    return {outcome.action: outcome for part in parts for outcome in part}
 
 
 def done(run: Run, plan: RegistryPlan, stages: Iterable[int]) -> Step[Done]:
     """What the actions of these stages came to."""
     added: list[Register] = []
     unproved = stale = 0
-    for stage in stages:
-        outcomes = yield from settled(run, stage)
-        verified = yield from store.find(store.key(run.id, f"verified/{stage}"), dict[str, Any])
-        lacking = set(verified["missing"]) if verified is not None else set(range(len(plan.actions)))
+    asked = list(stages)
+    found = yield from beside(*(settled(run, stage) for stage in asked), *(_verified(run, stage) for stage in asked))
+    for stage, outcomes, missing in zip(asked, found[: len(asked)], found[len(asked) :], strict=True):
+        lacking = set(range(len(plan.actions))) if missing is None else missing
         for index, action in stage_of(plan, stage):
             if index in lacking or index not in outcomes or outcomes[index].result != "applied":
                 unproved += 1
@@ -51,3 +48,9 @@ def done(run: Run, plan: RegistryPlan, stages: Iterable[int]) -> Step[Done]:
             elif isinstance(action, Register) and not action.change:
                 added.append(action)
     return Done(added=tuple(added), unproved=unproved, stale=stale)
+
+
+def _verified(run: Run, stage: int) -> Step[set[int] | None]:
+    """Indexes of what a stage applied and discovery did not show; None where nobody looked."""
+    found = yield from store.find(store.key(run.id, f"verified/{stage}"), dict[str, Any])
+    return set(found["missing"]) if found is not None else None

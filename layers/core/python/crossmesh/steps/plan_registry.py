@@ -9,6 +9,7 @@ from crossmesh.ports import RunStore
 from crossmesh.steps import store
 from crossmesh.steps.calls import Step, to
 from crossmesh.steps.context import Context, Run
+from crossmesh.steps.handing import Handed, Planned, planned
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,16 +17,6 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     run: Run
     clusters: tuple[str, ...]
-
-
-class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """The plan's key and counts; `first_stage`: where applying begins (0 = nothing to apply); `gates`: pods whose readiness gate is to be opened."""
-
-    plan: str
-    first_stage: int
-    actions: int
-    withheld: int
-    gates: int
 
 
 def decide(
@@ -45,15 +36,15 @@ def decide(
     return registry_plan.plan(inputs)
 
 
-def run(request: Request, context: Context) -> Step[Response]:
+def run(request: Request, context: Context) -> Step[Planned]:
     """Plan from the stored views, with what the look before it saw Terminating. Nothing where another configuration was deployed meanwhile: it would be no
     plan of this run's inputs, and could not be replayed."""
     if request.run.config != context.config:
-        return Response(plan="", first_stage=0, actions=0, withheld=0, gates=0)
+        return Planned(plan="", first_stage=0, actions=0, withheld=0, gates=0)
     named = {"registry": RegistryView, store.MEMORY: Memory, store.OPERATOR: Operator}
     wanted: dict[str, type] = {store.key(request.run.id, name): kind for name, kind in named.items()}
     if request.run.look:
-        wanted[request.run.look] = RegistryPlan
+        wanted[request.run.look] = Handed
     registry, memory, operator, *looks = yield from store.load_all(wanted)
     for looked in looks:
         memory = msgspec.structs.replace(memory, terminating={**memory.terminating, **looked.memory.terminating})
@@ -62,8 +53,7 @@ def run(request: Request, context: Context) -> Step[Response]:
     where = store.key(request.run.id, "plan")
     # The memory as planned from, the look's sightings included: a replay starts here.
     yield from store.save_all({store.key(request.run.id, "inputs"): memory, where: plan})
-    first = plan.stages[0] if plan.stages else 0
-    return Response(plan=where, first_stage=first, actions=len(plan.actions), withheld=len(plan.withheld), gates=len(plan.gates))
+    return planned(request.run.id, plan)
 
 
 def _views(request: Request) -> Step[tuple[View, ...]]:

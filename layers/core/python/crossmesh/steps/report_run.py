@@ -13,7 +13,7 @@ from crossmesh.core.report import Report, cluster_lines, convergence_lag, summar
 from crossmesh.core.views import Unseen, View
 from crossmesh.ports import Clock, RunStore, State, Telemetry
 from crossmesh.steps import lease, shifts, store
-from crossmesh.steps.calls import Step, call
+from crossmesh.steps.calls import Step, beside, call, to
 from crossmesh.steps.context import Context, Run
 from crossmesh.steps.open_gates import OPEN
 from crossmesh.steps.outcomes import Done, done
@@ -32,9 +32,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """`look_again`: look once more at `wait_until` (RFC 3339): a confirmation comes due, or another configuration was deployed meanwhile."""
+    """`look_again`: look once more at `wait_until` (RFC 3339): a confirmation comes due, or another configuration was deployed meanwhile.
+    `more`: all went well and pods are on their way: going once more at once meets them sooner than their hint."""
 
     kind: str
+    more: bool = False
     look_again: bool = False
     wait_until: str = ""
 
@@ -43,10 +45,15 @@ def run(request: Request, context: Context) -> Step[Response]:
     """Report; memory is written only where a plan was made and the lease still stands."""
     now = yield from call(Clock.now)
     this, setbacks = request.run, 0
-    plan = yield from store.find(store.key(this.id, "plan"), RegistryPlan)
-    mesh = yield from store.find(store.key(this.id, "mesh/0/plan"), MeshPlan)
+    plan, mesh, views, followed, closed, step = yield from beside(
+        store.find(store.key(this.id, "plan"), RegistryPlan),
+        store.find(store.key(this.id, "mesh/0/plan"), MeshPlan),
+        _views(context, this),
+        _followed(this),
+        _closed_gates(this),
+        shifts.next_due(),
+    )
     kind = "failed" if request.failure else "superseded" if this.config != context.config else "applied"
-    views = yield from _views(context, this)
     found = (yield from done(this, plan, plan.stages)) if plan is not None else Done()
     told = summary(plan or RegistryPlan(), mesh or MeshPlan())
     told["stale"] = found.stale
@@ -59,24 +66,27 @@ def run(request: Request, context: Context) -> Step[Response]:
         version=context.version,
         clusters=cluster_lines(views),
         failed=found.unproved,
-        lag=convergence_lag(found.added, views, now) if (yield from _followed(this)) else -1.0,
+        lag=convergence_lag(found.added, views, now) if followed else -1.0,
         seconds=round(now - this.started, 3),
         failure=failure.told(request.failure),
         **told,  # type: ignore[arg-type]
     )
-    yield from store.save(store.key(this.id, "report"), report)
+    kept = store.save(store.key(this.id, "report"), report)
+    writes = [to(State.write, LAST, codec.encode(report))]
     if plan is not None and kind == "applied":
-        yield from lease.check(this)
-        setbacks = plan.memory.setbacks + 1 if found.unproved or (yield from _closed_gates(this)) else 0
+        yield from beside(kept, lease.check(this))
+        setbacks = plan.memory.setbacks + 1 if found.unproved or closed else 0
         known = dict.fromkeys(sorted(action.id for action in found.added), now)
         memory = msgspec.structs.replace(plan.memory, registered={**plan.memory.registered, **known}, setbacks=setbacks)
-        yield from call(State.write, store.MEMORY, codec.encode(memory))
-    yield from call(State.write, LAST, codec.encode(report))
+        writes.append(to(State.write, store.MEMORY, codec.encode(memory)))
+    else:
+        yield from kept
+    yield from store.all_of(writes)
     yield from call(Telemetry.report, report)
-    step = (yield from shifts.next_due()) if kind == "applied" else 0.0
-    waits = [at for at in (next_look(plan, setbacks, now) if plan else 0.0, step) if at]
+    waits = [at for at in (next_look(plan, setbacks, now) if plan else 0.0, step if kind == "applied" else 0.0) if at]
     due = now if kind == "superseded" else min(waits, default=0.0)
-    return Response(kind=kind, look_again=due > 0, wait_until=_rfc3339(due) if due else "")
+    more = plan is not None and plan.awaited and kind == "applied" and not setbacks
+    return Response(kind=kind, more=more, look_again=due > 0, wait_until=_rfc3339(due) if due else "")
 
 
 def next_look(plan: RegistryPlan, setbacks: int, now: float) -> float:
@@ -93,13 +103,12 @@ def next_look(plan: RegistryPlan, setbacks: int, now: float) -> float:
 
 
 def _views(context: Context, this: Run) -> Step[tuple[View, ...]]:
-    views: list[View] = []
-    for cluster in context.settings.clusters:
-        data = yield from call(RunStore.get, store.key(this.id, f"views/{cluster.name}"))
-        views.append(
-            msgspec.json.decode(data, type=View) if data else Unseen(cluster=cluster.name, cause="crashed", detail="not observed in this run")
-        )
-    return tuple(views)
+    names = [cluster.name for cluster in context.settings.clusters]
+    found = yield from store.all_of([to(RunStore.get, store.key(this.id, f"views/{name}")) for name in names])
+    return tuple(
+        msgspec.json.decode(data, type=View) if data else Unseen(cluster=name, cause="crashed", detail="not observed in this run")
+        for name, data in zip(names, found, strict=True)
+    )
 
 
 def _followed(this: Run) -> Step[bool]:

@@ -59,7 +59,11 @@ def load_all(wanted: Mapping[str, type]) -> Step[list[Any]]:
 
 def all_of(calls: list[Call]) -> Step[list[Any]]:
     """The answers of calls made side by side; raises the first error among them."""
-    answers = yield from together(calls)
+    return sound((yield from together(calls, width=16)))
+
+
+def sound(answers: list[Any]) -> list[Any]:
+    """The answers; raises the first error among them."""
     for answer in answers:
         if isinstance(answer, CrossmeshError):
             raise answer

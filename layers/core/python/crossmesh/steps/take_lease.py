@@ -2,10 +2,13 @@
 
 import msgspec
 
-from crossmesh.ports import Clock
+from crossmesh import codec
+from crossmesh.core.actions import Operator
+from crossmesh.ports import Clock, RunStore, State
 from crossmesh.steps import lease, store
-from crossmesh.steps.calls import Step, call
+from crossmesh.steps.calls import Step, call, to
 from crossmesh.steps.context import Context, Run
+from crossmesh.steps.handing import Handed, Planned
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -19,18 +22,26 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 class Response(msgspec.Struct, frozen=True, kw_only=True):
     """`held`: another execution has the lease and will go once more, or everything is paused, or Mode observe forbids to write.
 
-    Otherwise `run` is what the other steps get.
+    Otherwise `run` is what the other steps get, and `planned`, where it is `ready`, the look's plan, by which it goes on without observing again.
     """
 
     held: bool
     run: Run
+    ready: bool = False
+    planned: Planned | None = None
 
 
 def run(request: Request, context: Context) -> Step[Response]:
     """Take the lease for `request.execution`."""
     now = yield from call(Clock.now)
-    operator = yield from store.operator()
-    taken = None if operator.paused or context.mode == "observe" else (yield from lease.take(request.execution))
+    reads = [to(State.read, store.OPERATOR), to(State.read_lease, lease.NAME), *([to(RunStore.get, request.look)] if request.look else ())]
+    asked, found, *looked = yield from store.all_of(reads)
+    operator = codec.decode(asked, Operator) if asked else Operator()
+    handed = codec.decode(looked[0], Handed) if looked and looked[0] else Handed()
+    forbidden = operator.paused or context.mode == "observe"
+    taken = None if forbidden else (yield from lease.take(request.execution, found, again=handed.again))
+    since = yield from call(Clock.now)  # taking it may have lasted
+    good = taken is not None and handed.good(request.id, taken, context, since)
     this = Run(
         id=request.id,
         execution=request.execution,
@@ -40,4 +51,4 @@ def run(request: Request, context: Context) -> Step[Response]:
         live=context.live,
         started=now,
     )
-    return Response(held=taken is None, run=this)
+    return Response(held=taken is None, run=this, ready=good, planned=handed.planned if good else None)

@@ -11,12 +11,17 @@ from crossmesh.core.views import Instance
 from crossmesh.errors import CrossmeshError, NotFound
 from crossmesh.ports import Clock, Operation, Registry
 from crossmesh.steps import store
-from crossmesh.steps.calls import Step, call, to, together
+from crossmesh.steps.calls import Step, beside, call, to, together
 from crossmesh.steps.context import Context, Run
 from crossmesh.steps.outcomes import settled, stage_of
 
 PATIENCE = 30.0  # seconds; AWS's own controllers poll operations for up to 60 s at 2 to 3 s each
-_FIRST_WAIT, _LONGEST_WAIT, _ASK_AFTER, _ASKED_AT_MOST = 0.1, 3.0, 1.0, 50
+_FIRST_WAIT, _LONGEST_WAIT, _ASK_AFTER, _ASKED_AT_MOST = (
+    0.25,
+    3.0,
+    1.0,
+    50,
+)  # no operation of AWS is done at once: not asked before, it is asked less
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,8 +43,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(request: Request, _context: Context) -> Step[Response]:
     """Wait until each touched service shows what was applied, or patience ends."""
-    plan = yield from store.load(request.plan, RegistryPlan)
-    outcomes = yield from settled(request.run, request.stage)
+    plan, outcomes = yield from beside(store.load(request.plan, RegistryPlan), settled(request.run, request.stage))
     expected = {
         index: action
         for index, action in stage_of(plan, request.stage)
@@ -63,6 +67,8 @@ def _wait(
     """What discovery does not show in time, and which of it failed for good. Operations are asked for only where a second brought nothing new."""
     started = yield from call(Clock.now)
     wait, missing, failed = _FIRST_WAIT, dict(expected), dict[str, str]()
+    if missing:
+        yield from call(Clock.sleep, wait)
     while missing:
         before = len(missing)
         missing = yield from _missing(missing)

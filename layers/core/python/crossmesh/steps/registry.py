@@ -1,0 +1,70 @@
+"""What of the registry a look reads again, and what it takes as the look before left it.
+
+A service's instances are listed when its revision moved, once more when that has settled (a list may be behind the revision that called for it), and every
+10 minutes, with everything else about the services.
+"""
+
+import msgspec
+
+from crossmesh.core.actions import Memory
+from crossmesh.core.views import RegistryView, ServiceView
+from crossmesh.errors import NotFound
+from crossmesh.ports import Clock, Registry
+from crossmesh.steps import observe, store
+from crossmesh.steps.calls import Step, call, to, together
+from crossmesh.steps.context import Context
+
+FULL_EVERY = 600.0  # seconds between full readings of unmoved services
+SETTLED = 30.0  # seconds after a revision was first seen, from which a list is trusted to show all of it: reads agree only in the end
+
+
+def again(context: Context, memory: Memory, last: RegistryView, writer: int) -> Step[RegistryView]:
+    """The registry, from what the look before saw of it (`last`), without health. `writer`: the epoch of the run's lease, -1 while somebody holds it.
+
+    All is read anew where it is old, where something is missing, where the last run left something unsettled, and where a revision moved though no run of ours
+    held the lease: somebody else writes there, perhaps a deployment with our owner, whose mark is a tag (rule 2).
+    """
+    now = yield from call(Clock.now)
+    names = observe.service_names(context, memory)
+    known = set(names) == {(s.namespace, s.service) for s in last.services} and all(s.id for s in last.services)
+    if known and now - last.described < FULL_EVERY and not memory.setbacks:
+        revisions = yield from together([to(Registry.revision, s.namespace, s.service) for s in last.services])
+        moved = revisions != [s.revision for s in last.services]
+        if all(isinstance(r, int) for r in revisions) and not (moved and writer == last.writer >= 0):
+            services = yield from _listed(now, last.services, revisions, memory)
+            if services or not last.services:
+                return msgspec.structs.replace(last, begun=now, writer=writer, services=services)
+    before = {s.id: s for s in last.services}
+    found = yield from call(Registry.find_services, names, memory.services)
+    listed = yield from observe.with_instances(found, revisions=True)
+    services = tuple(_first_seen(service, before.get(service.id), now) for service in listed)
+    return RegistryView(begun=now, described=now, writer=writer, services=services)
+
+
+def _first_seen(service: ServiceView, before: ServiceView | None, now: float) -> ServiceView:
+    """A service listed at `now`, and since when its revision is known."""
+    same = before is not None and before.revision == service.revision
+    return msgspec.structs.replace(service, listed=now, since=before.since if same and before is not None else now)
+
+
+def _listed(now: float, services: tuple[ServiceView, ...], revisions: list[int], memory: Memory) -> Step[tuple[ServiceView, ...]]:
+    """The services with their instances: kept where the revision stands and the list is trusted, else listed. () where one of them is gone."""
+    shown = [
+        msgspec.structs.replace(s, revision=r, since=s.since if r == s.revision else now) for s, r in zip(services, revisions, strict=True)
+    ]
+    trusted = [
+        new == old and now - old.listed < FULL_EVERY and old.listed - old.since >= SETTLED for new, old in zip(shown, services, strict=True)
+    ]
+    for _ in range(2):
+        asked = [s for s, kept in zip(shown, trusted, strict=True) if not kept]
+        answers = yield from together([to(Registry.list_instances, s.id) for s in asked])
+        if any(isinstance(answer, NotFound) for answer in answers):
+            return ()
+        found = dict(zip([s.id for s in asked], store.sound(answers), strict=True))
+        shown = [msgspec.structs.replace(s, listed=now, instances=found[s.id]) if s.id in found else s for s in shown]
+        there = {instance.id for service in shown for instance in service.instances}
+        oldest = min((s.listed for s, kept in zip(shown, trusted, strict=True) if kept), default=now)
+        if not any(at >= oldest and ident not in there for ident, at in memory.registered.items()):
+            break
+        trusted = [False] * len(shown)  # the revision is behind: what we have proved since is not in the list that it stands for
+    return tuple(shown)
