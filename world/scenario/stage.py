@@ -28,6 +28,7 @@ class Stage:
         self.before: dict[str, dict[str, str]] = {}
         self.foreign: dict[str, dict[str, str]] = {}
         self.identities: dict[str, str] = {}  # clusters that another one stands in for, and their own kube-system uid
+        self.moved: list[str] = []  # Deployments of the colours that went to the other cluster
         self.looked: Report | None = None
 
     def ready(self) -> dict[str, tuple[str, str]]:

@@ -34,7 +34,9 @@ def mend(stage: Stage, _: Any) -> None:
         stage.clusters[name].tell("identity", {"uid": uid})
     for instance in stage.foreign:
         stage.app.registry.deregister_instance(ServiceId=_service(stage), InstanceId=instance)
-    stage.identities, stage.foreign = {}, {}
+    for deployment in stage.moved:
+        stage.front.delete("Deployment", MESH, deployment)
+    stage.identities, stage.foreign, stage.moved = {}, {}, []
     for cluster in stage.clusters.values():
         cluster.tell("faults", verb="DELETE")
         cluster.tell("dark", {"on": False})
@@ -67,6 +69,24 @@ def delete_pods(stage: Stage, argument: dict[str, Any]) -> None:
         stage.colours.delete("Pod", MESH, pod["metadata"]["name"], argument.get("grace"))
 
 
+def move(stage: Stage, argument: str) -> None:
+    """A Deployment of the colours goes to the other cluster, without grace: its new pods get the addresses that the old ones had a moment ago."""
+    old = stage.colours.get("Deployment", MESH, argument)
+    selector = ",".join(f"{k}={v}" for k, v in old["spec"]["selector"]["matchLabels"].items())
+    pods = stage.colours.items("Pod", MESH, selector)
+    stage.colours.scale(MESH, argument, 0)
+    for pod in pods:
+        stage.colours.delete("Pod", MESH, pod["metadata"]["name"], 0)
+    wait_for(lambda: not stage.colours.items("Pod", MESH, selector), 30, f"the pods of {argument} to be gone")
+    stage.moved.append(argument)
+    meta = {"name": argument, "namespace": MESH, "labels": old["metadata"].get("labels") or {}}
+    stage.front.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": {**old["spec"], "replicas": len(pods)}})
+    came = stage.front.wait_ready(MESH, selector, len(pods), 60)
+    reused = {pod["status"]["podIP"] for pod in pods} & {pod["status"]["podIP"] for pod in came}
+    if not reused:
+        raise AssertionError("no address came back: this would prove nothing")
+
+
 def kill_pod(stage: Stage, argument: str) -> None:
     """The process of one pod of a selector dies, and its kubelet notices."""
     pod = stage.colours.ready_pods(MESH, argument)[0]["metadata"]["name"]
@@ -88,6 +108,11 @@ def hint(stage: Stage, argument: int | None) -> None:
 def settle(stage: Stage, argument: float | None) -> None:
     """Until pods and registry have come to rest (at most so many seconds)."""
     stage.settle(argument or 60.0)
+
+
+def rolled_out(stage: Stage, argument: float | None) -> None:
+    """Until the pods have come to rest, telling nobody (at most so many seconds)."""
+    wait_for(stage.settled, argument or 60.0, "pods to come to rest")
 
 
 def wait(_: Stage, argument: float) -> None:
@@ -166,10 +191,12 @@ VERBS: dict[str, Verb] = {
         scale,
         restart,
         delete_pods,
+        move,
         kill_pod,
         look,
         hint,
         settle,
+        rolled_out,
         wait,
         management,
         envoy,
