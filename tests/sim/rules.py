@@ -45,7 +45,7 @@ PROPERTIES = {
     "taken-over-at-once": (9, "a lease whose execution is no longer RUNNING holds nobody up"),
     "asked-again-is-kept": (9, "a request to look again is never dropped with the lease"),
     "goes-by-its-look": (9, "a run goes by its look's plan only where nobody else held the lease since that look saw anything"),
-    "superseded": (9, "no step of another configuration than its run's writes"),
+    "superseded": (9, "no step of another configuration than its run's plans or writes"),
     "one-look-at-a-time": (10, "hints never make two looks at once"),
     "bounded-calls": (10, "calls stay within the design's numbers"),
     "order": (11, "no mesh write is refused for what must come before it"),
@@ -97,7 +97,9 @@ class Rules:
         self.plans: dict[str, RegistryPlan] = {}
         self.registries: dict[str, RegistryView] = {}
         self.contexts: dict[str, Any] = {}
-        self.unwanted: dict[tuple[str, str], float] = {}  # (uid, service) -> begin of the first view since which no view wanted it there
+        self.unwanted: dict[
+            tuple[str, str], list[float]
+        ] = {}  # (uid, service) -> begins of views that did not want it there, since one that did was recorded
         self.terminating: set[str] = set()  # or finished: dead for good
         self.kept: set[tuple[str, str]] = set()  # (run, cluster) of views that were stored: a run plans with no other
         self.lease: Any = None
@@ -114,6 +116,8 @@ class Rules:
         self.writers: set[tuple[str, str]] = set()  # (run, operation): each finds its rate by one window of 8
         self.struck_reports: set[str] = set()
         self.identities: dict[str, tuple[str, float]] = {}  # cluster -> identity that a run recorded, when
+        self.accepted: dict[str, float] = {}  # cluster -> when a person accepted it as it is
+        self.seen_at: dict[int, float] = {}  # view -> when it was made, whatever its function's clock said
         self.listed: dict[str, dict[str, int]] = {}  # run -> cluster -> version of the list it saw
         self.high: dict[str, tuple[int, float]] = {}  # cluster -> highest version that a run recorded, when
         self.memory = Memory()
@@ -140,8 +144,8 @@ class Rules:
             for found in (self.views, self.listed, self.registries, self.plans):
                 found.pop(this, None)  # the look's: the run sees and plans for itself
             self.kept = {(run, cluster) for run, cluster in self.kept if run != this}
-        if value is None or self._operator().paused or self.sim.schedule.mode == "observe":
-            return
+        if value is None or frame.zombie or self._operator().paused or self.sim.schedule.mode == "observe":
+            return  # nothing was done, or nobody goes by it, or nobody may write
         lease = self.sim.state.leases
         if frame.module == "take_lease" and value["held"]:
             held = lease.get("run")
@@ -183,6 +187,7 @@ class Rules:
             self.forgetting = True
         elif event.do == "accept":
             self.identities.pop(event.cluster, None)
+            self.accepted[event.cluster] = self.sim.now
             self.high.pop(event.cluster, None)
         elif event.do in ("pause", "resume"):
             self.paused = self.sim.now if event.do == "pause" else 0.0
@@ -199,9 +204,7 @@ class Rules:
     def called(self, frame: Frame, call: Any, answer: Any, error: Any) -> None:
         """A port call was made."""
         if call.method == "observe" and error is not None:
-            views, name = self.views.get(frame.run or frame.execution.arn, {}), call.args[0].name
-            if name in views:
-                views[name] = None
+            self.views.setdefault(frame.run or frame.execution.arn, {})[call.args[0].name] = None
         if error is not None and call.method not in ("write_lease", "ask_again"):  # these may have been done though no answer came
             return
         check = _CALLED.get(call.method) if call.port != "Networks" else None
@@ -214,6 +217,7 @@ class Rules:
         lie, cluster.lie = cluster.lie, ""
         got, cluster.got = cluster.got, {}
         self.views.setdefault(frame.run or frame.execution.arn, {})[settings.name] = view
+        self.seen_at[id(view)] = self.sim.now
         if type(view).__name__ != "Seen":
             return
         where = f"{settings.name} by {frame.execution.name}"
@@ -255,10 +259,15 @@ class Rules:
     def _wanted(self, uid: str, place: str, begun: float) -> None:
         """A view begun then wants a pod in the service `place` alone ("" = in none)."""
         for service in SERVICES:
-            if service == place:
-                self.unwanted.pop((uid, service), None)
-            else:
-                self.unwanted.setdefault((uid, service), begun)
+            if service != place:
+                self.unwanted.setdefault((uid, service), []).append(begun)
+
+    def _recorded(self, view: Any) -> None:
+        """A run wrote down what follows from a view: where it wanted a pod, no older view confirms a removal."""
+        for pod in view.pods:
+            begins = self.unwanted.get((pod.uid, SERVICE.get(kind_of(pod.labels), "") if pod.containers_ready and not pod.terminating else ""))
+            if begins:
+                begins[:] = [begun for begun in begins if begun > view.begun]
 
     def _lease_read(self, frame: Frame, call: Any, _answer: Any) -> None:
         if call.args[0] == "run":
@@ -327,10 +336,17 @@ class Rules:
     def _remembers(self, frame: Frame, memory: Memory) -> None:
         """Nothing recorded of what still stands is lost."""
         old, self.memory = self.memory, memory
-        for cluster, view in self.views.get(frame.run, {}).items():
+        views = self.views.get(frame.run, {})
+        since = {cluster for cluster, view in views.items() if self.seen_at.get(id(view), 0.0) > self.accepted.get(cluster, 0.0)}
+        for view in views.values():
             if type(view).__name__ == "Seen":
-                self.identities.setdefault(cluster, (view.identity, self.sim.now))
+                self._recorded(view)
+        for cluster in since:
+            if type(views[cluster]).__name__ == "Seen":
+                self.identities.setdefault(cluster, (views[cluster].identity, self.sim.now))
         for cluster, version in self.listed.get(frame.run, {}).items():
+            if cluster not in since:
+                continue  # a person accepted another cluster of that name meanwhile
             self.high[cluster] = max(version, self.high.get(cluster, (0, 0.0))[0]), self.sim.now
         registry = self.registries.get(frame.run)
         if registry is None or self.overlapping:
@@ -376,7 +392,10 @@ class Rules:
     # --- the plan -------------------------------------------------------------------------------------------------------------------------
 
     def _planned(self, frame: Frame, run: str, plan: RegistryPlan) -> None:
-        views = {name: view for name, view in self.views.get(run, {}).items() if (run, name) in self.kept}
+        if frame.module == "plan_registry" and frame.config != frame.context.config:
+            raise broken("superseded", f"run {run}, begun under another configuration, is planned under this one")
+        clusters = {cluster.name for cluster in frame.context.settings.clusters}  # a first try may have seen those of another configuration
+        views = {name: view for name, view in self.views.get(run, {}).items() if (run, name) in self.kept and name in clusters}
         registry = self.registries.get(run)
         if registry is None:
             return
@@ -455,7 +474,7 @@ class Rules:
                 begun = getattr(view, "begun", self.sim.now)
                 pod = next((p for p in getattr(view, "pods", ()) if p.uid == uid), None)
                 finished = pod is not None and pod.restart_policy == "Never" and pod.phase in ("Succeeded", "Failed")
-                first = min(self.unwanted.get((uid, service), begun), begun)
+                first = min([*self.unwanted.get((uid, service), ()), begun])
                 confirmed = first <= begun - policy.confirm_after + 0.001
                 if uid not in self.terminating and not finished and not confirmed:
                     loose.setdefault(node, []).append(ident)
