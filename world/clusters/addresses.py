@@ -15,11 +15,13 @@ class Addresses:
         self._freed: deque[str] = deque()
         self._held: dict[str, tuple[str, str]] = {}
         self._lock = threading.Lock()
+        self.recent = False  # the address freed last comes back first, not the one freed longest ago
 
     def take(self, cluster: str, uid: str) -> str:
         """An address for a pod; one that was freed before one never used."""
         with self._lock:
-            address = self._freed.popleft() if self._freed else str(ipaddress.ip_address(next(self._fresh)))
+            again = self._freed.pop if self.recent else self._freed.popleft
+            address = again() if self._freed else str(ipaddress.ip_address(next(self._fresh)))
             self._held[uid] = (address, cluster)
             return address
 

@@ -43,6 +43,8 @@ class Control:
             self.faults.set(data)
         elif path == "/_world/dark":
             self.faults.dark = bool(body.get("on", True))
+        elif path == "/_world/addresses":
+            self.controllers.addresses.recent = bool(body["recent"])
         elif path == "/_world/compact":
             self.store.compact(body.get("version"))
         elif path == "/_world/identity":

@@ -35,6 +35,7 @@ def mend(stage: Stage, _: Any) -> None:
     for instance in stage.foreign:
         stage.app.registry.deregister_instance(ServiceId=_service(stage), InstanceId=instance)
     for deployment in stage.moved:
+        stage.front.tell("addresses", {"recent": False})
         stage.front.delete("Deployment", MESH, deployment)
     stage.identities, stage.foreign, stage.moved = {}, {}, []
     for cluster in stage.clusters.values():
@@ -74,6 +75,7 @@ def move(stage: Stage, argument: str) -> None:
     old = stage.colours.get("Deployment", MESH, argument)
     selector = ",".join(f"{k}={v}" for k, v in old["spec"]["selector"]["matchLabels"].items())
     pods = stage.colours.items("Pod", MESH, selector)
+    stage.front.tell("addresses", {"recent": True})
     stage.colours.scale(MESH, argument, 0)
     for pod in pods:
         stage.colours.delete("Pod", MESH, pod["metadata"]["name"], 0)
