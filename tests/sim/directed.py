@@ -78,6 +78,9 @@ def _removals() -> Iterator[Schedule]:
     for tenth in range(18, 44, 2):
         at = tuple((tenth / 100, "delete", "eksc2", "red", 0.0) for _ in three)
         yield _base(*three, *at, hints="kept")
+    many = {"eksc1": {"front": 1, "blue": 24}, "eksc2": {"blue": 60}}
+    slow = _base(*((0.0, "delete", "eksc2", "blue", 20.0) for _ in range(34)), (26.0, "usurp", "eksc2", "", 67.0), pods=many, hints="kept")
+    yield msgspec.structs.replace(slow, rates={"DeregisterInstance": (2.0, 1.0)})  # the brake waits a minute; then 22 s of removals
     moved = _base((0, "relabel", "eksc1", "blue", 1), pods={"eksc1": {"front": 2}, "eksc2": {"blue": 1, "red": 1}})
     yield moved
     yield at_all(moved, "Registry.register", "late-failure")

@@ -65,6 +65,7 @@ PROPERTIES = {
 
 SKEW = 5.0  # seconds that clocks may differ by in a schedule
 SERVICES = frozenset(SERVICE.values())
+COMPARED = 10.0  # seconds after which instances are listed again before they are written
 BETWEEN = 2.0  # seconds between reading a resource or an instance and writing it: neither API takes a condition, so who comes in between is overwritten
 STALE_LEASE = 10.0  # seconds after which a lease that was read is no ground to write on
 
@@ -122,8 +123,10 @@ class Rules:
         self.high: dict[str, tuple[int, float]] = {}  # cluster -> highest version that a run recorded, when
         self.memory = Memory()
         self.begun: dict[str, float] = {}  # execution -> when its first function began
-        self.robbed: dict[str, int] = {}
-        self.paused = 0.0
+        self.robbed: dict[tuple[str, str], int] = {}  # (service, instance) -> how often
+        self.robberies = 0  # how many were counted
+        self.between: set[str] = set()  # instances that another hand took while they were written
+        self.paused = self.resumed = 0.0
         self.unheard: set[str] = set()  # looks that somebody met, and that left it to their run
         self.runs = self.looks = 0
 
@@ -131,6 +134,7 @@ class Rules:
 
     def invoked(self, frame: Frame) -> None:
         """A function begins."""
+        frame.began = self.sim.now
         self.begun.setdefault(frame.execution.arn, self.sim.now)
 
     def returned(self, frame: Frame, value: Any, error: Any) -> None:
@@ -144,7 +148,7 @@ class Rules:
             for found in (self.views, self.listed, self.registries, self.plans):
                 found.pop(this, None)  # the look's: the run sees and plans for itself
             self.kept = {(run, cluster) for run, cluster in self.kept if run != this}
-        if value is None or frame.zombie or self._operator().paused or self.sim.schedule.mode == "observe":
+        if value is None or frame.zombie or self._operator().paused or frame.began < self.resumed or self.sim.schedule.mode == "observe":
             return  # nothing was done, or nobody goes by it, or nobody may write
         lease = self.sim.state.leases
         if frame.module == "take_lease" and value["held"]:
@@ -191,15 +195,16 @@ class Rules:
             self.high.pop(event.cluster, None)
         elif event.do in ("pause", "resume"):
             self.paused = self.sim.now if event.do == "pause" else 0.0
+            self.resumed = self.sim.now if event.do == "resume" else self.resumed
         elif event.do == "rob":
-            before = len(self.world.robberies)
-            self.sim.at(self.sim.now, self._robbery, before)
+            self.sim.at(self.sim.now, self._robbery)
 
-    def _robbery(self, before: int) -> None:
-        """Count a robbery of what we had registered and proved not long ago."""
-        for ident in self.world.robberies[before:]:
-            if self.sim.now - self.memory.registered.get(ident, 0.0) < 500.0:
-                self.robbed[ident] = self.robbed.get(ident, 0) + 1
+    def _robbery(self) -> None:
+        """Count robberies of what we had registered and proved not long ago, each once, though two come at the same time."""
+        fresh, self.robberies = self.world.robberies[self.robberies :], len(self.world.robberies)
+        for robbed in fresh:
+            if self.sim.now - self.memory.registered.get(robbed[1], 0.0) < 500.0:
+                self.robbed[robbed] = self.robbed.get(robbed, 0) + 1
 
     def called(self, frame: Frame, call: Any, answer: Any, error: Any) -> None:
         """A port call was made."""
@@ -572,6 +577,21 @@ class Rules:
         if self.sim.now - found.created > BETWEEN and frame.execution.arn not in self.stood_still:
             raise broken("own-before-touch", f"{operation} of {found.key}, which carries no tag of ours")
 
+    def _came_between(self, frame: Frame, request: dict[str, Any]) -> bool:
+        """Whether another hand took the id between a list that may still be gone by and the call, which takes no condition."""
+        seen, when = frame.listed.get(request["ServiceId"]), frame.listed_at
+        if seen is None:
+            view = self.registries.get(frame.run)
+            seen = next(({i.id: i for i in s.instances} for s in view.services if s.id == request["ServiceId"]), {}) if view else {}
+            when = getattr(view, "begun", 0.0)
+        shown = seen.get(request["InstanceId"])
+        if shown is not None and shown.attributes.get(OWNER_MARK) != self.world.owner:
+            return False
+        if self.sim.now - when > COMPARED + BETWEEN and frame.execution.arn not in self.stood_still:
+            return False
+        self.between.add(request["InstanceId"])
+        return True
+
     def _register(self, frame: Frame, request: dict[str, Any]) -> None:
         attributes, ident = request["Attributes"], request["InstanceId"]
         service = self.world.cloud_map.services.get(request["ServiceId"])
@@ -584,7 +604,8 @@ class Rules:
         self.world.settle()
         standing = service.instances.get(ident) if service else None
         if standing is not None and standing.attributes.get(OWNER_MARK) != self.world.owner:
-            raise broken("own-before-touch", f"{ident} is overwritten, which carries no mark of ours")
+            if not self._came_between(frame, request):
+                raise broken("own-before-touch", f"{ident} is overwritten, which carries no mark of ours")
         view = self.views.get(frame.run, {}).get(cluster)
         pod = next((p for p in getattr(view, "pods", ()) if p.uid == uid), None)
         if pod is None or not pod.containers_ready or pod.terminating:
@@ -598,7 +619,7 @@ class Rules:
         noted = standing is not None and "x-note" in standing.attributes and self.world.decorated.get(ident, begun) < begun
         if noted and "x-note" not in attributes and not self.stale:
             raise broken("foreign-attributes", f"{ident} loses x-note")
-        times, lost = self.robbed.get(ident, 0), self.memory.lost.get(ident, ())
+        times, lost = self.robbed.get((service.name if service else "", ident), 0), self.memory.lost.get(ident, ())
         if not self._operator().resumed and (times >= 3 or (times == 2 and len(lost) >= 2 and planned.begun > lost[-1])):
             raise broken("stopped-by-another-hand", f"{ident} was removed {times} times by another hand")
 
@@ -617,9 +638,8 @@ class Rules:
         attributes = standing.attributes
         shown = frame.listed.get(request["ServiceId"], {}).get(ident)
         if attributes.get(OWNER_MARK) != self.world.owner:
-            was_ours = shown is not None and shown.attributes.get(OWNER_MARK) == self.world.owner
-            if was_ours and self.sim.now - frame.listed_at < BETWEEN:
-                return  # somebody came between the fresh list and the call, which takes no condition
+            if shown is not None and self._came_between(frame, request):
+                return
             raise broken("own-before-touch", f"{ident} deregistered, which carries no mark of ours")
         cluster, uid = attributes.get(CLUSTER_MARK, ""), attributes.get(POD_MARK, "")
         if shown is None or shown.attributes.get(POD_MARK) != uid:
@@ -720,10 +740,11 @@ class Rules:
         hidden |= world.clusters.keys() - self.clusters
         wanted = {key: a for key, a in world.desired().items() if a[CLUSTER_MARK] not in hidden}
         have = world.instances()
-        kept_out = {ident: service for service, ident in wanted if (service, ident) in world.foreign}
+        foreign = {key: a for key, a in world.foreign.items() if key[1] not in self.between or have.get(key) == a}
+        kept_out = {ident: service for service, ident in wanted if (service, ident) in foreign}
         found = []
         for key, attributes in wanted.items():
-            if key in world.foreign:
+            if key in foreign:
                 continue
             if key not in have:
                 found.append(f"{key[1]} is missing in {key[0]}")
@@ -736,7 +757,7 @@ class Rules:
                 continue  # its pod's new place is taken by a foreign instance: the old one stays (rule 5)
             if ours and key not in wanted and attributes.get(CLUSTER_MARK) not in hidden and self.sim.schedule.policy == "sync":
                 found.append(f"{key[1]} should not be in {key[0]}")
-        found += [f"foreign {key[1]} is {have.get(key)}" for key, attributes in world.foreign.items() if have.get(key) != attributes]
+        found += [f"foreign {key[1]} is {have.get(key)}" for key, attributes in foreign.items() if have.get(key) != attributes]
         return found + world.mesh_faults()
 
     def _identity(self, cluster: str) -> str:

@@ -62,6 +62,7 @@ class Frame:
 
     __slots__ = (
         "answers",
+        "began",
         "calls",
         "config",
         "context",
@@ -91,7 +92,8 @@ class Frame:
         self.group = self.dead = self.zombie = False
         self.skew = 0.0
         self.done: Callable[[Any, Exception | None], None] | None = None
-        self.lease_read, self.since_lease, self.listed_at = -1.0, 0, -1.0
+        self.began = self.lease_read = self.listed_at = -1.0
+        self.since_lease = 0
         self.listed: dict[str, dict[str, Any]] = {}
 
 

@@ -123,7 +123,7 @@ class World:
         self.foreign: dict[tuple[str, str], dict[str, str]] = {}
         self.foreign_mesh: set[str] = set()  # kinds of declared resources that somebody else holds
         self.decorated: dict[str, float] = {}  # instance id -> since when it carries somebody's x-note
-        self.robberies: list[str] = []
+        self.robberies: list[tuple[str, str]] = []  # (service, instance)
         self.robbed = 0
         self.mesh_touched = False
         self.made = 0
@@ -434,7 +434,7 @@ class World:
         if victim is None:
             return ""
         self.robbed += 1
-        self.robberies.append(victim[1])
+        self.robberies.append((victim[0].name, victim[1]))
         return self._hand("DeregisterInstance", {"ServiceId": victim[0].id, "InstanceId": victim[1]})
 
     def _do_ghost(self, event: Event, _: Any) -> str:

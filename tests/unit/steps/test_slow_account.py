@@ -75,3 +75,20 @@ def test_killed_midway_and_begun_again_it_ends_exact(seconds: float) -> None:
     assert len(world.pods_in()) == PODS
     registered = [write[2] for write in world.registry.writes if write[0] == "register"]
     assert len(registered) <= PODS + 32, "at most the calls in flight were made twice"
+
+
+def test_an_id_that_another_hand_takes_while_we_write_stays_theirs() -> None:
+    world = slow_world()
+    began, last, theirs = world.clock.now(), "b.u0998", {"AWS_INSTANCE_IPV4": "192.0.2.1"}
+
+    def go_on(_: Call | Together) -> bool:
+        (instances,) = world.registry.instances.values() or ({},)
+        if world.clock.now() - began > 60 and instances and last not in instances:
+            instances[last] = theirs
+        return True
+
+    played(world.steps(context(), "run-0"), world, go_on)
+    (instances,) = world.registry.instances.values()
+    assert len(instances) == PODS
+    assert instances.pop(last) == theirs
+    assert all(attributes["AWS_INSTANCE_IPV4"].startswith("10.0.") for attributes in instances.values())

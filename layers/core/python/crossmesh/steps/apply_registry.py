@@ -34,6 +34,7 @@ from crossmesh.steps.outcomes import done, settled, stage_of
 
 BUDGET = 35.0  # seconds of work a call, well within the function's timeout of 60
 FRESH = 120.0  # seconds after which an observation no longer justifies removing an instance whose pod lives
+COMPARED = 10.0  # seconds for which a list of a service is compared with, and for which a look's list speaks for ids that are to be new
 PACES = "paces"
 GONE = "gone already"
 
@@ -109,6 +110,7 @@ class _Work:
         self.plan = plan
         self.ids = ids
         self.fresh: dict[str, dict[str, Instance] | None] = {}  # by service; None = it was deleted
+        self.read: dict[str, float] = {}  # when each was listed
         self.outcomes: list[Outcome] = []
         self.paces = _Paces()
         self.proved: set[str] = set()
@@ -145,7 +147,7 @@ class _Work:
             now = yield from call(Clock.now)
             if now - self.started > BUDGET:
                 break
-            yield from beside(lease.check(self.run), self._read(action for queue in queues.values() for _, action in queue))
+            yield from beside(lease.check(self.run), self._read([action for queue in queues.values() for _, action in queue], now))
             yield from self._window(queues)
 
     # --- services -----------------------------------------------------------------------------------------------------------------------
@@ -176,14 +178,16 @@ class _Work:
 
     # --- instances ----------------------------------------------------------------------------------------------------------------------
 
-    def _read(self, actions: Iterable[_Instances]) -> Step[None]:
-        """List the services of actions that must be compared first, each once a call of this function."""
-        keys = {f"{a.service}.{a.namespace}" for a in actions if not isinstance(a, Register) or a.change}
-        asked = sorted(key for key in keys - self.fresh.keys() if key in self.ids)
+    def _read(self, actions: Iterable[_Instances], now: float) -> Step[None]:
+        """List the services of actions that must be compared first, each again when its list is old."""
+        late = now - self.plan.begun > COMPARED
+        keys = {f"{a.service}.{a.namespace}" for a in actions if late or not isinstance(a, Register) or a.change}
+        asked = sorted(key for key in keys if key in self.ids and now - self.read.get(key, -COMPARED) >= COMPARED)
         answers = yield from together([to(Registry.list_instances, self.ids[key]) for key in asked])
         for key, answer in zip(asked, answers, strict=True):
             if isinstance(answer, CrossmeshError) and not isinstance(answer, NotFound):
                 raise answer
+            self.read[key] = now
             self.fresh[key] = None if isinstance(answer, NotFound) else {instance.id: instance for instance in answer}
 
     def _window(self, queues: dict[str, deque[tuple[int, _Instances]]]) -> Step[None]:
@@ -235,16 +239,16 @@ class _Work:
         key = f"{action.service}.{action.namespace}"
         if key not in self.ids:
             return f"service {key} does not exist"
-        if isinstance(action, Register) and not action.change:
-            return ""
-        listed = self.fresh[key]
+        listed = self.fresh.get(key, {})  # not listed: the look's list is young enough for new ids
         if listed is None:
             return f"service {key} was deleted meanwhile"
         assert isinstance(action, _Instances)
         found = listed.get(action.id)
         if isinstance(action, Register):
-            ours = found is not None and found.attributes.get(ep.OWNER) == action.attributes.get(ep.OWNER)
-            return "" if ours else "the instance is not there as ours any more"
+            if found is None:
+                return "the instance is not there any more" if action.change else ""
+            ours = found.attributes.get(ep.OWNER) == action.attributes.get(ep.OWNER)
+            return "" if ours else "its id is in another's use"
         if found is None:
             return GONE
         marks = tuple(found.attributes.get(mark, "") for mark in (ep.OWNER, ep.CLUSTER, ep.POD_UID))
