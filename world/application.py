@@ -166,6 +166,10 @@ class Application:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.loads(answer.read() or b"null")
 
+    def settled(self, seconds: float = 30.0) -> None:
+        """Wait until every Envoy goes by what the mesh API says now."""
+        wait_for(lambda: self.tell("dataplane", "envoy/settle")["settled"], seconds, "the mesh's routes in Envoy")
+
     def schedule(self, machine: str, *, on: bool) -> None:
         """Switch the schedule of a state machine ("Look", "Canary") as a person would in the console."""
         scheduler = client(self.document, "scheduler")

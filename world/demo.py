@@ -144,7 +144,7 @@ def play(root: Path, name: str = "demo") -> None:
             demo_mesh.drift_by_hand(app, check)
         with step("A shift: 50/50 → 90/10 step by step, without a deploy"):
             demo_mesh.shift(app, check)
-            counts = wait_moved(app, 0.9)
+            counts = moved(app)
             bar(counts)
             check(fits(counts, 0.9), "200 requests: the measured mix moved with it")
         with step("Change the routes to 1 blue : 9 red and one by header in the manifest, and deploy it"):
@@ -155,7 +155,7 @@ def play(root: Path, name: str = "demo") -> None:
             demo_mesh.add_route_by_header(file)
             deploy(world.document, config=edited, Mode="apply")
             app.look(90)
-            counts = wait_moved(app, 0.1)
+            counts = moved(app)
             bar(counts)
             check(fits(counts, 0.1), "the measured mix moved with it")
             ended = [line for line in demo_mesh.crossmesh(app, "status", config=edited).splitlines() if "shift of" in line]
@@ -201,14 +201,9 @@ def settled(app: Application, kind: str) -> Verdict:
     return found
 
 
-def wait_moved(app: Application, share: float) -> dict[str, int]:
+def moved(app: Application) -> dict[str, int]:
     """The mix of 200 requests once Envoy has the new routes."""
-
-    def moved() -> bool:
-        counts = app.mix(40)
-        return abs(counts.get("blue", 0) / 40 - share) < 0.2
-
-    wait_for(moved, 30, "the new weights in Envoy")
+    app.settled()
     return app.mix(200)
 
 

@@ -64,7 +64,7 @@ def test_a_shift_moves_the_mix_step_by_step_and_a_red_canary_reverts_it(here: De
     wait_for(arrived, 60, "the goal of the shift")
     assert seen[-2:] == [(70, 30), (90, 10)], "step by step, by itself"
     assert "step 2 of 2" in crossmesh(here, "status")[1]["shifts"][-1]
-    wait_for(lambda: here.app.mix(40)["blue"] > 28, 20, "the weights in Envoy")
+    here.app.settled()
     last = here.app.canary(requests=100).last
     assert last is not None
     assert (last.kind, last.expected[BLUE]) == ("good", "9/10"), last.says

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Deployed
+from world.application import NAMESPACE
 from world.aws.clients import client, environment
 from world.clusters.client import wait_for
 from world.deploy import ROOT
@@ -19,11 +20,11 @@ from world.deploy import ROOT
 pytestmark = pytest.mark.e2e
 
 
-def crossmesh(here: Deployed, *arguments: str) -> tuple[int, Any]:
-    """The command line as a person runs it; its exit code and JSON."""
+def crossmesh(here: Deployed, *arguments: str, folder: Path = ROOT) -> tuple[int, Any]:
+    """The command line as a person runs it in a folder; its exit code and JSON."""
     command = [sys.executable, "-m", "crossmesh.cli", *arguments, "--json"]
     done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **environment(here.world.document)}, capture_output=True, text=True, check=False
+        command, cwd=folder, env={**os.environ, **environment(here.world.document)}, capture_output=True, text=True, check=False
     )
     return done.returncode, json.loads(done.stdout) if done.stdout.strip() else done.stderr
 
@@ -169,6 +170,27 @@ def test_apply_starts_the_deployed_run_and_follows_it_to_its_end(here: Deployed,
     assert here.app.states.describe_execution(executionArn=execution)["status"] == "SUCCEEDED"
     assert here.app.pods() == here.colour_pods()
     assert crossmesh(here, "apply", "--yes") == (0, {"run": "", "changes": 0})
+
+
+def test_init_asks_aws_what_the_parameters_are_and_says_what_is_missing(here: Deployed, tmp_path: Path) -> None:
+    """As somebody does it in a folder of their own: the settings first, then the parameters and commands, after a mistake was told."""
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    (tmp_path / "samconfig.toml").write_text(f'version = 0.1\n[default.global.parameters]\nstack_name = "{here.app.stack}"\n')
+    code, told = crossmesh(here, "init", folder=tmp_path)
+    assert (code, told["todo"]) == (0, [])
+    (namespace,) = [found for found in here.app.registry.list_namespaces()["Namespaces"] if found["Name"] == NAMESPACE]
+    zone = namespace["Properties"]["DnsProperties"]["HostedZoneId"]
+    assert told["parameters"]["NamespaceArns"] == namespace["Arn"]
+    assert told["parameters"]["HostedZoneArns"] == f"arn:aws:route53:::hostedzone/{zone}"
+    roles = here.app.outputs["ReaderRoleArns"].split(",")
+    assert [line for line in told["commands"] if "create-access-entry" in line and line.endswith(roles[0])], "one for each cluster and role"
+    assert sum("create-access-entry" in line for line in told["commands"]) == 2 * len(roles)
+    assert crossmesh(here, "init", folder=tmp_path) == (code, told), "said again alike"
+    settings = tmp_path / "config" / "crossmesh.yaml"
+    settings.write_text(settings.read_text().replace("eksc2:", "eksc3:", 1))
+    code, told = crossmesh(here, "init", folder=tmp_path)
+    assert code == 3
+    assert "eksc3" in told["todo"][0]
 
 
 def test_a_kept_plan_is_applied_unless_the_world_asks_for_more_meanwhile(here: Deployed, tmp_path: Path) -> None:

@@ -131,7 +131,7 @@ def test_a_changed_manifest_moves_the_mix_and_the_canarys_expectation(here: Depl
     try:
         deploy(here.world.document, config=edited, Mode="apply", Schedule="DISABLED")
         here.app.look(90)
-        wait_for(lambda: here.app.mix(40).get("red", 0) > 24, 30, "the new weights in Envoy")
+        here.app.settled()
         counts = here.app.mix(200)
         assert two_sided(counts["blue"], 200, 0.2) > 0.001
         last = here.app.canary(requests=200).last

@@ -603,9 +603,8 @@ class Rules:
             raise broken("own-before-touch", f"{ident} is registered without our mark")
         self.world.settle()
         standing = service.instances.get(ident) if service else None
-        if standing is not None and standing.attributes.get(OWNER_MARK) != self.world.owner:
-            if not self._came_between(frame, request):
-                raise broken("own-before-touch", f"{ident} is overwritten, which carries no mark of ours")
+        if standing is not None and standing.attributes.get(OWNER_MARK) != self.world.owner and not self._came_between(frame, request):
+            raise broken("own-before-touch", f"{ident} is overwritten, which carries no mark of ours")
         view = self.views.get(frame.run, {}).get(cluster)
         pod = next((p for p in getattr(view, "pods", ()) if p.uid == uid), None)
         if pod is None or not pod.containers_ready or pod.terminating:

@@ -39,13 +39,15 @@ class Switches:
         self.envoys, self.management, self.resolver, self.certificates = envoys, management, resolver, certificates
 
     async def post(self, request: web.Request) -> web.Response:
-        """envoy/kill, envoy/stop, envoy/start, management/stop, management/start, dns, targets, certificate."""
+        """envoy/kill, envoy/stop, envoy/start, envoy/settle (do all go by what the mesh API says now?), management/stop, management/start, dns, targets, certificate."""
         what = request.match_info["what"]
         if what in ("envoy/kill", "envoy/stop"):
             self.envoys.paused = what == "envoy/stop"
             return web.json_response({"killed": self.envoys.kill()})
         if what == "envoy/start":
             self.envoys.paused = False
+        elif what == "envoy/settle":
+            return web.json_response({"settled": await self.management.settled(self.envoys.proxies)})
         elif what in ("management/stop", "management/start"):
             self.management.running = what == "management/start"
         elif what == "dns":

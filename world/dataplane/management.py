@@ -7,6 +7,8 @@ import asyncio
 import hashlib
 import json
 import logging
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from world.dataplane import xds
 from world.dataplane.xds_routes import kind_of, target_cluster
 
 EVERY_S = 0.4
+SETTLE_S = 8.0
 _log = logging.getLogger("management")
 
 
@@ -28,6 +31,8 @@ class Management:
         self._config: dict[str, dict[str, list[dict[str, Any]]]] = {}
         self._revisions: dict[tuple[str, str], int] = {}
         self._found: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+        self._read_at: dict[str, float] = {}  # proxy -> when the reading of its configuration began
+        self._accepted: dict[str, str] = {}  # proxy -> version of the routes that it said it goes by
         self.running = True
 
     @classmethod
@@ -42,15 +47,30 @@ class Management:
 
     def forget(self, proxy: str) -> None:
         """The proxy is gone."""
-        self._config.pop(proxy, None)
+        for known in (self._config, self._read_at, self._accepted):
+            known.pop(proxy, None)
 
-    async def follow(self, proxies: Any) -> None:
+    async def settled(self, proxies: Callable[[], Iterable[str]]) -> bool:
+        """Whether, within SETTLE_S, every proxy goes by routes that were read after now."""
+        began = time.monotonic()
+        while time.monotonic() - began < SETTLE_S:
+            current = [
+                p for p in proxies() if self._read_at.get(p, 0.0) > began and self._accepted.get(p) == version(self._config[p][xds.ROUTE])
+            ]
+            if current == list(proxies()):
+                return True
+            await asyncio.sleep(0.05)
+        return False
+
+    async def follow(self, proxies: Callable[[], Iterable[str]]) -> None:
         """Read for every proxy there is, until cancelled."""
         while True:
             for proxy in proxies():
                 if self.running:
+                    began = time.monotonic()
                     try:
                         self._config[proxy] = await asyncio.to_thread(self._read, proxy)
+                        self._read_at[proxy] = began
                     except Exception as error:
                         _log.warning("kept what was read last: %s: %s", type(error).__name__, error)
             await asyncio.sleep(EVERY_S)
@@ -130,8 +150,14 @@ class Management:
         if not self.running or config is None:
             return web.Response(status=503)
         resources = config[kind]
+        if kind == xds.ROUTE:
+            self._accepted[asked["node"]["id"]] = asked.get("version_info", "")
         names = set(asked.get("resource_names", ()))
         if names:
             resources = [r for r in resources if r.get("cluster_name", r.get("name")) in names]
-        version = hashlib.sha256(json.dumps(resources, sort_keys=True).encode()).hexdigest()[:16]
-        return web.json_response({"version_info": version, "type_url": kind, "resources": resources})
+        return web.json_response({"version_info": version(resources), "type_url": kind, "resources": resources})
+
+
+def version(resources: list[dict[str, Any]]) -> str:
+    """By which Envoy tells whether something changed."""
+    return hashlib.sha256(json.dumps(resources, sort_keys=True).encode()).hexdigest()[:16]
