@@ -73,9 +73,10 @@ class Application:
         """Wait until the run (or whoever holds the lease in its place) has ended."""
 
         def ended() -> bool:
-            running = self.states.list_executions(stateMachineArn=self.outputs["ReconcileArn"], statusFilter="RUNNING")["executions"]
             names = {e["name"] for e in self.states.list_executions(stateMachineArn=self.outputs["ReconcileArn"])["executions"]}
-            return run in names and not running
+            if run not in names:
+                return False  # asked first: one that starts between the two questions must not pass for ended
+            return not self.states.list_executions(stateMachineArn=self.outputs["ReconcileArn"], statusFilter="RUNNING")["executions"]
 
         wait_for(ended, seconds, f"the end of run {run}")
 
