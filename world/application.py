@@ -167,6 +167,13 @@ class Application:
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.loads(answer.read() or b"null")
 
+    def aws_answers(self) -> bool:
+        """Whether the server of Cloud Map, App Mesh and EKS listens."""
+        try:
+            return bool(self.tell("aws", "health", verb="GET")["ok"])
+        except OSError:
+            return False
+
     def settled(self, seconds: float = 30.0) -> None:
         """Wait until every Envoy goes by what the mesh API says now."""
         wait_for(lambda: self.tell("dataplane", "envoy/settle")["settled"], seconds, "the mesh's routes in Envoy")

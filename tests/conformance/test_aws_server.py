@@ -11,7 +11,7 @@ import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from botocore.exceptions import ClientError, ConnectionClosedError
+from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError
 
 from tests.conformance.aws_drivers import Document, ServerProcess, StandInControl, post
 from world.aws.clients import client, client_as
@@ -345,3 +345,24 @@ def test_what_is_not_offered_says_so(wire: Wire) -> None:
         with pytest.raises(ClientError) as error:
             getattr(wire.client(service), operation)(**request)
         assert code(error) in ("UnknownOperationException", "InvalidAction")
+
+
+def test_a_restart_keeps_what_was_written_and_finishes_what_was_under_way(wire: Wire, service: str) -> None:
+    register(wire, service, "i-1")
+    mesh = f"m{time.monotonic_ns()}"
+    wire.client("appmesh").create_mesh(meshName=mesh)
+    post(f"{wire.base}/_world/settings", {"operation_lag_s": 1.5})
+    operation = register(wire, service, "i-2")
+    (running,) = (process for process in wire.process.processes if process.args[2] == "world.aws.server")
+    post(f"{wire.base}/_world/restart", {"seconds": 1.0})
+    time.sleep(0.3)
+    with pytest.raises(EndpointConnectionError):
+        wire.client("servicediscovery").list_namespaces()
+    registry = wire.client("servicediscovery", retries={"total_max_attempts": 10})
+    until = time.monotonic() + 20
+    while registry.get_operation(OperationId=operation)["Operation"]["Status"] != "SUCCESS":
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert {one["Id"] for one in registry.list_instances(ServiceId=service)["Instances"]} == {"i-1", "i-2"}
+    assert wire.client("appmesh").describe_mesh(meshName=mesh)["mesh"]["status"]["status"] == "ACTIVE"
+    assert running.poll() is None

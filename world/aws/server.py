@@ -24,12 +24,14 @@ from world.aws.identity import Identities, Identity
 from world.aws.models.errors import AwsError
 from world.aws.process import say_ready
 from world.aws.protocols import HttpAnswer, HttpRequest, Protocol
+from world.aws.restart import restart, taken_up
 from world.aws.services import Services
 from world.aws.signature import check_signature, read_signature
 from world.aws.trail import event, is_write
 
 RECENT_KEPT = 2_000
 BODY_MOST = 4 * 1024 * 1024
+ANSWERED_S = 0.05  # for the answer to leave before a restart
 
 
 class ConnectionCut(Exception):
@@ -155,6 +157,7 @@ class WorldControl:
             web.delete("/_world/load-balancers/{name}", self.remove_balancer),
             web.post("/_world/network", self.put_network),
             web.delete("/_world/verdicts", self.forget_verdicts),
+            web.post("/_world/restart", self.restart),
         ]
 
     async def health(self, _: web.Request) -> web.Response:
@@ -245,6 +248,12 @@ class WorldControl:
         self.server.identities.forget()
         return web.json_response({})
 
+    async def restart(self, request: web.Request) -> web.Response:
+        """{"seconds"}: end in the middle of everything, and listen again after so long."""
+        seconds, folder = float((await request.json()).get("seconds", 0.0)), Path(self.server.world["dir"])
+        asyncio.get_running_loop().call_later(ANSWERED_S, restart, self.services, folder, seconds)
+        return web.json_response({})
+
     async def put_network(self, request: web.Request) -> web.Response:
         """{"vpc_id", "groups": {name: id}}: what DescribeCluster answers; told by the seed."""
         self.services.network = await request.json()
@@ -256,9 +265,13 @@ async def serve(world: Document, services: Services | None = None) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    services = services or Services(world)
+    silence = taken_up(services, Path(world["dir"]))
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), silence)
     limits = aiohttp.TCPConnector(limit=32, keepalive_timeout=30)
     async with aiohttp.ClientSession(connector=limits, timeout=aiohttp.ClientTimeout(total=10), trust_env=False) as http:
-        server = AwsServer(world, services or Services(world), Identities(http, url(world, "control")))
+        server = AwsServer(world, services, Identities(http, url(world, "control")))
         application = web.Application(client_max_size=BODY_MOST)
         application.add_routes(WorldControl(server).routes())
         application.router.add_route("*", "/{path:.*}", server.handle)

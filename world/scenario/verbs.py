@@ -89,6 +89,24 @@ def move(stage: Stage, argument: str) -> None:
         raise AssertionError("no address came back: this would prove nothing")
 
 
+def spread(stage: Stage, argument: list[str]) -> None:
+    """Deployments of the colours run in the other cluster as well, as many pods again; back when they are ready."""
+    for deployment in argument:
+        old = stage.colours.get("Deployment", MESH, deployment)
+        meta = {"name": deployment, "namespace": MESH, "labels": old["metadata"].get("labels") or {}}
+        stage.moved.append(deployment)
+        stage.front.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": old["spec"]})
+        selector = ",".join(f"{k}={v}" for k, v in old["spec"]["selector"]["matchLabels"].items())
+        stage.front.wait_ready(MESH, selector, old["spec"].get("replicas", 1), 60)
+
+
+def withdraw(stage: Stage, _: Any) -> None:
+    """What was spread to the other cluster leaves it again."""
+    for deployment in stage.moved:
+        stage.front.delete("Deployment", MESH, deployment)
+    stage.moved = []
+
+
 def kill_pod(stage: Stage, argument: str) -> None:
     """The process of one pod of a selector dies, and its kubelet notices."""
     pod = stage.colours.ready_pods(MESH, argument)[0]["metadata"]["name"]
@@ -145,6 +163,13 @@ def freeze(stage: Stage, argument: dict[str, Any]) -> None:
         time.sleep(argument["seconds"])
 
 
+def restart_aws(stage: Stage, argument: float) -> None:
+    """Cloud Map, App Mesh and EKS end in the middle of what they do, keep what was written, and answer again after so many seconds."""
+    stage.app.tell("aws", "restart", {"seconds": argument})
+    time.sleep(argument)
+    wait_for(stage.app.aws_answers, 30, "Cloud Map to answer again")
+
+
 def lose(stage: Stage, argument: int) -> None:
     """Somebody deregisters so many of the application's instances."""
     lost = sorted(stage.ours())[:argument]
@@ -194,6 +219,8 @@ VERBS: dict[str, Verb] = {
         restart,
         delete_pods,
         move,
+        spread,
+        withdraw,
         kill_pod,
         look,
         hint,
@@ -204,6 +231,7 @@ VERBS: dict[str, Verb] = {
         envoy,
         kill_functions,
         freeze,
+        restart_aws,
         lose,
         register,
         stop_run,
