@@ -2,7 +2,6 @@
 
 import datetime
 import json
-from typing import Any
 
 import msgspec
 
@@ -14,6 +13,11 @@ from tests.sim.schedule import decode
 
 RESULTS = ROOT / ".proof" / "results.json"
 TRAFFIC = ROOT / "docs" / "traffic.json"
+_LOAD = (
+    "The scenarios of the world (`world/scenarios/`), each under a steady load, 20 requests a second at most, through the front load balancer and real Envoy;",
+    "`python -m world.scenario.play` plays them all and writes this table. A request that fails though its chosen pod lived, or later after that pod's death",
+    "than the lag that the scenario states, fails the scenario. A scenario ends when its checks hold, so that few requests mean that it was short.",
+)
 PAGE = ROOT / "docs" / "reliability.md"
 TITLES = (
     "eventual exactness and stability", "unknown is not empty", "own before touch", "ids are of pods", "compare before delete",
@@ -90,12 +94,23 @@ def lines(results: Results) -> list[str]:
 
 def traffic() -> list[str]:
     """The traffic table, where it was measured (docs/traffic.json: what a steady load through the front met in each scenario of the world)."""
-    if not TRAFFIC.is_file():
+    rows = _traffic()
+    if not rows:
         return ["traffic: not measured in this tree (docs/traffic.json is made by the scenarios of the world)"]
-    rows: list[dict[str, Any]] = json.loads(TRAFFIC.read_text())["rows"]
-    columns = list(rows[0])
-    head = "traffic    " + " | ".join(columns)
-    return [head, *("           " + " | ".join(str(row.get(column, "")) for column in columns) for row in rows)]
+    head = "traffic    " + " | ".join(rows[0])
+    return [head, *("           " + " | ".join(row.values()) for row in rows)]
+
+
+def _traffic() -> list[dict[str, str]]:
+    return json.loads(TRAFFIC.read_text())["rows"] if TRAFFIC.is_file() else []
+
+
+def _traffic_table() -> list[str]:
+    rows = _traffic()
+    if not rows:
+        return traffic()
+    head = ["| " + " | ".join(rows[0]) + " |", "| --- |" + " --- |" * (len(rows[0]) - 1)]
+    return [*_LOAD, "", *head, *("| " + " | ".join(row.values()) + " |" for row in rows)]
 
 
 def page(results: Results) -> str:
@@ -143,7 +158,7 @@ def page(results: Results) -> str:
     parts += ["", "## Bugs that schedules found in this project", "", "Each schedule is kept and played for ever (`tests/sim/scenarios`).", ""]
     for path in sorted((ROOT / "tests/sim/scenarios").glob("*.json")):
         parts.append(f"- `{path.stem}`: {decode(path.read_bytes()).note}")
-    parts += ["", "## Traffic", "", *(f"    {line}" for line in traffic()), ""]
+    parts += ["", "## Traffic", "", *_traffic_table(), ""]
     return "\n".join(parts)
 
 
