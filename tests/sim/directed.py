@@ -30,6 +30,8 @@ def at_all(base: Schedule, method: str, do: str, arg: float = 0.0, what: str = "
 
 def everything() -> Iterator[Schedule]:
     """All of them, the quickest to tell first."""
+    yield _base((0, "add", "eksc2", "blue", -1.0), cold=True)
+    yield at_all(_base((0, "add", "eksc2", "blue", 0)), "Registry.register", "late-failure")
     yield from scenarios()
     yield from BASES.values()
     yield SMALL
@@ -85,7 +87,6 @@ def _removals() -> Iterator[Schedule]:
     yield moved
     yield at_all(moved, "Registry.register", "late-failure")
     yield at_all(moved, "Registry.register", "slow", 50.0)
-    yield at_all(_base((0, "add", "eksc2", "blue", 0)), "Registry.register", "late-failure")
     yield at_all(_base((0, "add", "eksc2", "blue", 0)), "Registry.register", "slow", 50.0)
     ill = _base((0, "unready", "eksc2", "red", 0), (6, "ready", "eksc2", "red", 0))
     yield msgspec.structs.replace(ill, faults=(Fault(at=0, do="stall", arg=3, what="apply_registry"),))

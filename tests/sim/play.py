@@ -114,7 +114,7 @@ def _peace(simulation: Simulation, rules: Rules, tick: float) -> float:
     simulation.faults.clear()
     simulation.lasting.clear()
     simulation.world.cloud_map.throttle.rates = {}
-    begin, quiet, resumed = tick, 0, False
+    begin, quiet, resumed, wrote = tick, 0, False, False
     for _ in range(PERIODS * 2):
         writes, runs = simulation.writes, rules.runs
         simulation.look("schedule")
@@ -123,7 +123,8 @@ def _peace(simulation: Simulation, rules: Rules, tick: float) -> float:
         if simulation.schedule.mode == "observe":
             return 0.0
         exact = not rules.differences()
-        unmoved = writes == simulation.writes and runs == rules.runs
+        wrote = writes != simulation.writes
+        unmoved = not wrote and runs == rules.runs
         quiet = quiet + 1 if exact and unmoved else 0
         if quiet == 2:
             rules.finish()
@@ -138,4 +139,6 @@ def _peace(simulation: Simulation, rules: Rules, tick: float) -> float:
     found = rules.differences()
     if found:
         raise broken("exact", f"{len(found)} differences after {PERIODS} periods of peace: {found[0]}")
-    raise broken("stable", "exact, but still writing or running")
+    if wrote:
+        raise broken("quiet", "exact, but still writing")
+    raise broken("stable", "exact, but still running")

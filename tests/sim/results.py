@@ -64,6 +64,12 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
         caught = {killed.mutant for killed in self.killed if killed.property}
         return [mutant.name for mutant in MUTANTS if mutant.name not in caught]
 
+    @property
+    def idle(self) -> list[str]:
+        """Properties that caught no mutant first: nothing shows yet that they can fail."""
+        caught = {killed.property for killed in self.killed}
+        return [name for name in PROPERTIES if name not in caught]
+
 
 def write(results: Results) -> None:
     """Keep them, and the page made of them."""
@@ -86,6 +92,8 @@ def lines(results: Results) -> list[str]:
         )
     dead = len(MUTANTS) - len(results.survivors)
     found.append(f"mutants killed {dead} of {len(MUTANTS)}" + (f"; alive: {', '.join(results.survivors)}" if results.survivors else ""))
+    if results.idle:
+        found.append(f"properties that caught none of them: {', '.join(results.idle)}")
     broken = {name for played in results.played for name in played.violations}
     rules = sorted({PROPERTIES[name][0] for name in PROPERTIES} - {PROPERTIES[name][0] for name in broken if name in PROPERTIES})
     found.append(f"rules held {len([rule for rule in rules if rule])} of 13, by {len(PROPERTIES)} properties; exact and stable: {0 in rules}")

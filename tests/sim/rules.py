@@ -60,7 +60,7 @@ PROPERTIES = {
     "paused": (13, "a run begun while everything is paused writes nothing"),
     "mode-observe": (13, "in Mode observe, and with removals upsert-only, nothing forbidden is written"),
     "exact": (0, "when the world stands still, the registry is what the pods are and the mesh what was declared"),
-    "stable": (0, "and it stays so, without a write and without a run"),
+    "stable": (0, "and it stays so, without a run"),
 }
 
 SKEW = 5.0  # seconds that clocks may differ by in a schedule
@@ -636,13 +636,15 @@ class Rules:
             return
         attributes = standing.attributes
         shown = frame.listed.get(request["ServiceId"], {}).get(ident)
+        if shown is None:
+            raise broken("compare-before-delete", f"{ident} deregistered without a fresh read of it")
         if attributes.get(OWNER_MARK) != self.world.owner:
-            if shown is not None and self._came_between(frame, request):
+            if self._came_between(frame, request):
                 return
             raise broken("own-before-touch", f"{ident} deregistered, which carries no mark of ours")
         cluster, uid = attributes.get(CLUSTER_MARK, ""), attributes.get(POD_MARK, "")
-        if shown is None or shown.attributes.get(POD_MARK) != uid:
-            raise broken("compare-before-delete", f"{ident} deregistered without a fresh read of it")
+        if shown.attributes.get(POD_MARK) != uid:
+            raise broken("compare-before-delete", f"{ident} deregistered, of which a fresh list showed another pod's marks")
         if self.forgetting:
             return
         view = self.views.get(frame.run, {}).get(cluster)
