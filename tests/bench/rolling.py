@@ -98,9 +98,10 @@ def _all_deleted(world: Watched, row: Row) -> None:
 
 
 def _lose(world: Watched) -> float:
-    """Deregister one instance behind the application's back; when it showed."""
+    """Deregister one instance behind the application's back, never the same twice: a service that loses one again is stopped. When it showed."""
     service = next(s["Id"] for s in world.registry.list_services()["Services"] if s["Name"] == "colorapp")
-    victim = next(i["Id"] for i in world.registry.list_instances(ServiceId=service)["Instances"])
+    victim = next(i["Id"] for i in world.registry.list_instances(ServiceId=service)["Instances"] if i["Id"] not in world.lost)
+    world.lost.add(victim)
     world.registry.deregister_instance(ServiceId=service, InstanceId=victim)
     wait_for(lambda: world.held().uids != world.live(), 10, "the loss to show")
     return time.monotonic()

@@ -29,12 +29,13 @@ class Watched:
         self.colours = Cluster(document, "eksc2")
         self.registry = client(document, "servicediscovery")
         self.changes: list[Change] = []
+        self.lost: set[str] = set()  # instances that were deregistered behind the application's back
         threading.Thread(target=self._follow, daemon=True).start()
 
     def _follow(self) -> None:
         """Pods' changes as they come, from a watch of our own."""
         ca = (self.app.world.dir / "eksc2.ca.pem").read_text()
-        access = Access(server=self.colours.server, ca=ca, token=self.colours._token)
+        access = Access(server=self.colours.server, ca=ca, token=self.colours.token)
         live: set[str] = set()
         while True:
             try:
