@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Callable
-from typing import Any
 
 from tests.bench.timeline import Held, compare
 from tests.bench.watched import Watched
@@ -130,14 +129,11 @@ def schedule_alone(world: Watched, row: Row) -> None:
     from world.deploy import scale_watchers
 
     scale_watchers(world.document, 0)
-    events, scheduler = client(world.document, "events"), client(world.document, "scheduler")
+    events = client(world.document, "events")
     rule = next(r["Name"] for r in events.list_rules()["Rules"] if "Drift" in r["Name"])
     events.disable_rule(Name=rule)
-    about = next(s for s in scheduler.list_schedules()["Schedules"] if "Look" in s["Name"])
-    full: dict[str, Any] = scheduler.get_schedule(Name=about["Name"], GroupName=about.get("GroupName", "default"))
-    kept = {k: full[k] for k in ("Name", "GroupName", "ScheduleExpression", "FlexibleTimeWindow", "Target") if k in full}
     world.rest()
-    scheduler.update_schedule(**kept, State="ENABLED")
+    world.app.schedule("Look", on=True)
     try:
         for what, drift in (("lost", _lose), ("bogus", _add_bogus)):
             began = drift(world)
@@ -153,6 +149,6 @@ def schedule_alone(world: Watched, row: Row) -> None:
             f"{sum(calls.values()) / 4:.1f} ({_counted(world)} in 2 minutes)",
         )
     finally:
-        scheduler.update_schedule(**kept, State="DISABLED")
+        world.app.schedule("Look", on=False)
         events.enable_rule(Name=rule)
         scale_watchers(world.document, 1)
