@@ -53,6 +53,7 @@ def _other_hands() -> Iterator[Schedule]:
     yield _base(
         (0, "neighbour", "", "mark", 0), (1, "add", "eksc2", "blue", 0), (2, "terminate", "eksc2", "red", 0), (130, "decide", "", "", 0)
     )
+    yield _base((0, "unmark", "", "", 0), (1, "rob", "eksc2", "", 1))
     yield _base((0, "config", "", "", 2))
     yield _base((0, "mesh-gone", "", "", 0), (1, "add", "eksc2", "blue", 0), mesh=True)
     yield _base((0, "pause", "", "", 0), (1, "add", "eksc2", "blue", 0), (2, "run", "", "", 0), (90, "resume", "", "", 0))

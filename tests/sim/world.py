@@ -493,6 +493,13 @@ class World:
             self._hand("TagResource", {"ResourceARN": service.arn, "Tags": [{"Key": key, "Value": value}]})
         return ""
 
+    def _do_unmark(self, _: Event, __: Any) -> str:
+        """Another hand takes all tags from the services, as they are where somebody else made them."""
+        for service in self.cloud_map.services.values():
+            tags = self.cloud_map.call("ListTagsForResource", {"ResourceARN": service.arn})["Tags"]
+            self._hand("UntagResource", {"ResourceARN": service.arn, "TagKeys": [tag["Key"] for tag in tags]})
+        return ""
+
     def _do_decide(self, _: Event, simulation: Any) -> None:
         """`crossmesh resume SERVICE`, for each that a neighbour stopped."""
         simulation.operator(resumed=dict.fromkeys(simulation.memory().neighbours, self.clock()))

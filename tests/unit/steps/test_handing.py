@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 from crossmesh import codec
-from crossmesh.core.actions import Memory, Register
+from crossmesh.core.actions import Memory, Register, TagService
 from crossmesh.core.registry_plan import deployment_tag
 from crossmesh.errors import RefusedError
 from crossmesh.ports import Lease
@@ -233,6 +233,18 @@ def test_a_mark_of_another_deployment_is_noticed_with_the_next_full_reading_at_t
     world.clock.sleep(registry.FULL_EVERY)
     world.look(context())
     assert any("2/us-east-1/other" in note for note in world.telemetry.reports[-1].notes)
+
+
+def test_a_mark_that_a_run_left_is_read_again_at_once() -> None:
+    """A service that somebody else made: no revision tells that it carries our mark now, and looks would ask for a run again and again."""
+    world = settled("u1")
+    (service,) = world.registry.services
+    world.registry.services[service] = msgspec.structs.replace(world.registry.services[service], tags={})
+    world.clock.sleep(registry.FULL_EVERY)
+    plan = world.run(context(), world.look(context()).look)
+    assert [type(action) for action in plan.actions] == [TagService]
+    assert deployment_tag("prod") in world.registry.services[service].tags
+    assert world.look(context()).decision == "quiet"
 
 
 def test_a_revision_that_is_behind_what_we_proved_is_not_believed() -> None:

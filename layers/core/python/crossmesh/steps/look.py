@@ -11,7 +11,7 @@ import msgspec
 
 from crossmesh import codec
 from crossmesh.core import mesh_notes
-from crossmesh.core.actions import Memory, Operator, RegistryPlan
+from crossmesh.core.actions import Memory, Operator, RegistryPlan, TagService
 from crossmesh.core.adoption import adopting
 from crossmesh.core.mesh_plan import MeshPlan
 from crossmesh.core.report import Report, cluster_lines, summary
@@ -119,6 +119,8 @@ def see(context: Context, *, writer: int = -1, pods_alone: bool = False) -> Step
     views, services, _ = yield from beside(observed, observe.with_health(registry.services), store.all_of(kept))
     registry = msgspec.structs.replace(registry, services=services)
     plan = decide(context, views, registry, memory, operator, sick)
+    if any(isinstance(action, TagService) for action in plan.actions):  # no revision tells of a tag: the next look reads the services anew
+        yield from call(RunStore.put, REGISTRY, codec.encode(msgspec.structs.replace(registry, described=0.0)))
     seen = Seen(context=context, views=views, registry=registry, memory=memory, operator=operator, sick=sick, plan=plan, mesh=MeshPlan())
     before = codec.decode(said, Report) if said else None
     now = yield from call(Clock.now)
