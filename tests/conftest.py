@@ -5,11 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from crossmesh.adapters import aws
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 settings.register_profile("crossmesh", deadline=None)
 settings.load_profile("crossmesh")
+
+SECOND_OPINION = "second opinion"
+"""Property of a test (`record_property`) whose value the run's summary shows."""
 
 ORDER = ("e2e", "conformance")
 """These folders' files first, since they take longest; then the rest."""
@@ -21,6 +25,12 @@ class ByFile(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
         return "tests/e2e" if file.startswith("tests/e2e/") else file
+
+
+@pytest.fixture(autouse=True)
+def own_session() -> None:
+    """Each test has credentials of its own: the process's one session of the AWS clients must not keep another test's."""
+    aws.session.cache_clear()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -38,3 +48,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return ORDER.index(folder) if folder in ORDER else len(ORDER)
 
     items.sort(key=place)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What was compared with code that others wrote, and what differs."""
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, ())]
+    told = [value for report in reports for name, value in getattr(report, "user_properties", ()) if name == SECOND_OPINION]
+    if told:
+        terminalreporter.section("second opinions")
+        for line in told:
+            terminalreporter.write_line(line)

@@ -3,6 +3,7 @@
 import platform
 import shutil
 import sys
+from pathlib import Path
 
 problems = []
 if sys.version_info < (3, 11):  # noqa: UP036 - this file is what tells the user of an older Python
@@ -20,6 +21,13 @@ try:
     import venv  # noqa: F401
 except ImportError:
     problems.append("this Python lacks `venv`: install the python3-venv package")
+deployed = (Path(__file__).resolve().parent.parent / "layers" / "packages" / "python-version").read_text().strip()
+if not problems and deployed != f"{sys.version_info.major}.{sys.version_info.minor}":
+    print(
+        f"crossmesh setup: the venv and the local world use Python {platform.python_version()}; on AWS the functions run on {deployed}. "
+        f"To test what is deployed, install Python {deployed} and run `make setup` again.",
+        file=sys.stderr,
+    )
 for problem in problems:
     print(f"crossmesh setup: {problem}", file=sys.stderr)
 sys.exit(1 if problems else 0)

@@ -13,7 +13,7 @@ from world.aws.clients import environment
 from world.clusters.real.binaries import MISSING, find
 from world.deploy import deploy, install_watchers
 from world.state import World
-from world.supervisor import PARTS, REAL_CLUSTERS_ONLY, Supervisor, end, running_world
+from world.supervisor import PARTS, REAL_CLUSTERS_ONLY, AlreadyRunning, Supervisor, end, running_world
 
 ROOT = Path(".world")
 
@@ -66,19 +66,26 @@ def up(name: str, root: Path, *, bare: bool, parts: Mapping[str, list[str]] = PA
             print(f'\nIn another terminal:\n  eval "$(.venv/bin/python -m world env --name {name})"\n', flush=True)
             show_environment(world)
             print("\nCtrl-C ends it.", flush=True)
-            while True:
+            while (world.dir / "pids.json").exists():
                 time.sleep(1)
+            print("ended by `python -m world down`", flush=True)
+            return 0
+    except AlreadyRunning as refused:
+        print(refused, file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 0
 
 
 def show_environment(world: World) -> None:
-    """Exports, and how to reach what."""
+    """Exports, and how to reach what. `crossmesh`, `aws`, `kubectl` and `python` are those of this environment."""
+    print(f"export PATH='{Path(sys.prefix) / 'bin'}':\"$PATH\"")
     for key, value in environment(world.document).items():
         print(f"export {key}='{value}'")
     files = ":".join(str(world.kubeconfig(cluster)) for cluster in world.document["clusters"])
     print(f"export KUBECONFIG='{files}'")
     print(f"export FRONT='{world.url('front')}'")
+    print("# crossmesh status")
     print("# kubectl --context eksc2 -n appmesh-demo get pods")
     print("# kubectl --context eksc2 -n crossmesh scale deployment crossmesh-watcher --replicas 0   # the schedule alone")
     print("# aws servicediscovery discover-instances --namespace-name appmesh-demo.pvt.aws.local --service-name colorapp")

@@ -9,8 +9,8 @@ from typing import Any
 
 from crossmesh import codec
 from crossmesh.adapters.dynamodb import unpacked
-from crossmesh.core.canary import Memory, Verdict
-from crossmesh.core.report import Report
+from crossmesh.core.canary.judge import CanaryHistory, Verdict
+from crossmesh.core.reporting.report import Report
 
 from world.aws.clients import client
 from world.clusters.client import wait_for
@@ -50,8 +50,10 @@ class Application:
         return codec.decode(data, Report) if data else None
 
     def look(self, seconds: float = 60.0) -> Report:
-        """Hint, and wait for a look that began after it (and for the run it asked for, if any). A hint that met a look which a deployment ended is lost, as
-        the schedule would make up for: so hint again from time to time."""
+        """Hint, and wait for a look that began after it (and for the run it asked for, if any).
+
+        A hint is sent again from time to time, as the schedule would look again: the first may meet a look which a deployment ended, or one that rests.
+        """
         began = time.time()
         self.hint()
         hinted = time.monotonic()
@@ -62,7 +64,9 @@ class Application:
                 self.hint()
                 hinted = time.monotonic()
             found = self.last("look")
-            return found if found and found.at - found.seconds >= began - ROUNDING_S else None
+            if found is None or found.at - found.seconds < began - ROUNDING_S:
+                return None
+            return None if found.kind == "rests" else found  # very many runs began lately: the next hint's look may ask for one
 
         found: Report = wait_for(newer, seconds, "a look after the hint")
         if found.kind == "apply":
@@ -103,11 +107,25 @@ class Application:
         return {attributes.get("k8s.io/pod", "") for attributes in self.instances(service).values()}
 
     def wait_pods(self, names: set[str], service: str = "colorapp", seconds: float = 30.0) -> float:
-        """Until exactly these pods are registered; the seconds it took."""
-        began = time.monotonic()
-        wait_for(
-            lambda: self.pods(service) == names, seconds, f"{service} to hold exactly {sorted(names)}, it holds {sorted(self.pods(service))}"
-        )
+        """Until exactly these pods are registered; the seconds it took. A look that rests is asked for anew, as the schedule would."""
+        began = hinted = time.monotonic()
+
+        def exact() -> bool:
+            nonlocal hinted
+            if self.pods(service) == names:
+                return True
+            if time.monotonic() - hinted > HINT_AGAIN_S:
+                hinted = time.monotonic()
+                found = self.last("look")
+                if found is not None and found.kind == "rests":
+                    self.hint()
+            return False
+
+        try:
+            wait_for(exact, seconds, f"{service} to hold exactly {sorted(names)}")
+        except TimeoutError as error:
+            error.add_note(f"it holds {sorted(self.pods(service))}; last look: {self.last('look')}; last run: {self.last('run')}")
+            raise
         return time.monotonic() - began
 
     def get(self, path: str = "/color", headers: dict[str, str] | None = None) -> tuple[int, str]:
@@ -125,33 +143,48 @@ class Application:
         """What `requests` requests brought."""
         return Counter(body if status == 200 else f"status {status}" for status, body in (self.get(path, headers) for _ in range(requests)))
 
-    def canary(self, name: str = "front-color", requests: int = 0, seconds: float = 60.0) -> Memory:
-        """Run the canary by event, and wait for its verdict."""
-        before = self.document_of(f"canary/{name}")
-        marked = codec.decode(before, Memory).last if before else None
+    def canary(self, name: str = "front-color", requests: int = 0, seconds: float = 60.0) -> CanaryHistory:
+        """Run the canary by event, and wait for its verdict. A probe that brings no data gives a requested run none."""
+        marked = self._verdict(name)
         detail = json.dumps({"cause": "demo", "canary": name, "requests": requests})
         entry = {"EventBusName": self.outputs["HintBus"], "Source": "crossmesh.cli", "DetailType": "Canary requested", "Detail": detail}
         self.events.put_events(Entries=[entry])
 
-        def newer() -> Memory | None:
-            data = self.document_of(f"canary/{name}")
-            found = codec.decode(data, Memory) if data else None
-            return found if found and found.last and (marked is None or found.last.at > marked.at) else None
+        return self._judged_after(marked, name, seconds)
 
-        found: Memory = wait_for(newer, seconds, f"a verdict of canary {name}")
-        return found
+    def canaries(self, name: str = "front-color", seconds: float = 60.0) -> CanaryHistory:
+        """Run all canaries as the schedule does, and wait for the verdict of one."""
+        marked = self._verdict(name)
+        asked = json.dumps({"cause": "schedule", "canary": "", "requests": 0})
+        self.states.start_execution(stateMachineArn=self.outputs["CanaryArn"], input=asked)
+        return self._judged_after(marked, name, seconds)
 
-    def diagnosed(self, name: str = "front-color", requests: int = 0, seconds: float = 90.0) -> Verdict:
-        """Run the canary by event, and wait until its verdict is good or diagnosed."""
-        self.canary(name, requests, seconds)
+    def diagnosed(self, name: str = "front-color", requests: int = 0, seconds: float = 90.0, *, scheduled: bool = False) -> Verdict:
+        """Run the canary by event (or all of them, as the schedule does), and wait until its verdict is good or diagnosed."""
+        if scheduled:
+            self.canaries(name, seconds)
+        else:
+            self.canary(name, requests, seconds)
 
         def done() -> Verdict | None:
-            data = self.document_of(f"canary/{name}")
-            last = codec.decode(data, Memory).last if data else None
+            last = self._verdict(name)
             return last if last and (last.kind == "good" or last.diagnoses is not None) else None
 
         verdict: Verdict = wait_for(done, seconds, f"a diagnosis by canary {name}")
         return verdict
+
+    def _verdict(self, name: str) -> Verdict | None:
+        data = self.document_of(f"canary/{name}")
+        return codec.decode(data, CanaryHistory).last if data else None
+
+    def _judged_after(self, marked: Verdict | None, name: str, seconds: float) -> CanaryHistory:
+        def newer() -> CanaryHistory | None:
+            data = self.document_of(f"canary/{name}")
+            found = codec.decode(data, CanaryHistory) if data else None
+            return found if found and found.last and (marked is None or found.last.at > marked.at) else None
+
+        found: CanaryHistory = wait_for(newer, seconds, f"a verdict of canary {name}")
+        return found
 
     def calls(self, *, reset: bool = False) -> dict[str, Any]:
         """Calls counted by the world's own AWS server."""
@@ -181,7 +214,8 @@ class Application:
     def schedule(self, machine: str, *, on: bool) -> None:
         """Switch the schedule of a state machine ("Look", "Canary") as a person would in the console."""
         scheduler = client(self.document, "scheduler")
-        about = next(s for s in scheduler.list_schedules()["Schedules"] if machine in s["Name"])
+        target = f":stateMachine:{self.stack}-{machine.lower()}"
+        about = next(s for s in scheduler.list_schedules()["Schedules"] if s["Target"]["Arn"].endswith(target))
         full = scheduler.get_schedule(Name=about["Name"], GroupName=about.get("GroupName", "default"))
         kept = {k: full[k] for k in ("Name", "GroupName", "ScheduleExpression", "FlexibleTimeWindow", "Target") if k in full}
         scheduler.update_schedule(**kept, State="ENABLED" if on else "DISABLED")

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from crossmesh.core.canary import Verdict
-from crossmesh.core.exact import two_sided
+from crossmesh.core.canary.binomial import two_sided
+from crossmesh.core.canary.judge import Verdict
 from rich.console import Console
 
 from world import demo_mesh
@@ -171,7 +171,7 @@ def play(root: Path, name: str = "demo") -> None:
             check(red.kind == "failed", f"the canary is red: {red.says}")
             first = (red.diagnoses or ())[0]
             check(first.subject == stale, f"and names it: {first.what} ({'; '.join(first.evidence)})")
-            say.print(f"   cure: {first.cure}")
+            say.print(f"   fix: {first.fix}")
             colours.delete("Pod", "appmesh-demo", about["k8s.io/pod"], grace=0)
             fresh = {pod["metadata"]["name"] for pod in colours.wait_ready("appmesh-demo", "app=colorapp", 2)}
             app.hint()

@@ -55,9 +55,17 @@ def drift_by_hand(app: Application, check: Check) -> None:
 
 
 def shift(app: Application, check: Check) -> None:
-    """Weights moved step by step by the deployed application, as a recorded operation."""
+    """Weights moved step by step by the deployed application, as a recorded operation, while a canary watches."""
+    app.settled()  # Envoy may still go by the weights of before
+    for _ in range(8):  # a canary that is red would halt the shift: its window must be past those weights, too
+        last = app.canary(requests=60).last
+        if last is not None and last.kind == "good":
+            break
     told = crossmesh(app, "shift", "colorapp", "--to", "colorapp-blue=90,colorapp-red=10", "--step", "20", "--every", "2s", "--yes")
-    check("shift of appmesh-demo/colorapp" in told, f"`crossmesh shift colorapp --to …`: {told.strip().splitlines()[-1]}")
+    check(
+        "refusing" not in told and "shift of appmesh-demo/colorapp" in told,
+        f"`crossmesh shift colorapp --to …`: {told.strip().splitlines()[-1]}",
+    )
     seen: list[dict[str, int]] = []
 
     def arrived() -> bool:

@@ -1,6 +1,7 @@
 """Deploy the application into a world as a user deploys it into an account: `sam build`, `sam deploy`, access entries, read-only rights in the clusters."""
 
 import os
+import platform
 import subprocess
 import sys
 import urllib.request
@@ -26,6 +27,16 @@ def runtime() -> str:
     return f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
+def architecture() -> str:
+    """The functions' processor: this machine's, for the same reason."""
+    return "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
+
+
+def deployed_python() -> str:
+    """The Python version of the functions in an AWS account."""
+    return (ROOT / "layers" / "packages" / "python-version").read_text().strip()
+
+
 def cluster_arns(document: dict[str, Any]) -> str:
     """The parameter EksClusterArns."""
     return ",".join(f"arn:aws:eks:{document['region']}:{document['account']}:cluster/{name}" for name in sorted(document["clusters"]))
@@ -35,8 +46,20 @@ def build() -> Path:
     """`sam build` of the project, cached; the built template. The same for every world: only parameters tell them apart."""
     target = ROOT / ".aws-sam" / "build"
     arguments = ["build", "-t", str(ROOT / "template.yaml"), "-b", str(target), "--cached", "--cache-dir", str(ROOT / ".aws-sam" / "cache")]
-    _sam({}, ROOT / ".aws-sam" / "build.log", *arguments, "--parameter-overrides", f"Runtime={runtime()}")
+    own = runtime().removeprefix("python")
+    if own != deployed_python():
+        print(f"crossmesh: the local world uses Python {own}; on AWS the functions run on {deployed_python()}", file=sys.stderr)
+    also = {} if own == deployed_python() else {"CROSSMESH_ALSO_FOR": own}
+    _sam(also, ROOT / ".aws-sam" / "build.log", *arguments, "--parameter-overrides", f"Runtime={runtime()}")
+    compile_own_code()
     return target / "template.yaml"
+
+
+def compile_own_code() -> None:
+    """Bytecode beside the core layer's sources, as in the other layers. `sam build` leaves it out when its cache holds those."""
+    script = ROOT / "layers" / "packages" / "build.py"
+    command = [sys.executable, str(script), "--uv", str(Path(sys.executable).parent / "uv"), "compile", "--in-place"]
+    subprocess.run([*command, str(ROOT / "layers" / "core" / "python")], check=True)
 
 
 def with_config(template: Path, config: Path) -> Path:
@@ -176,7 +199,16 @@ def grant(world: Any, roles: list[str], group: str) -> None:
 
 
 def _parameters(document: dict[str, Any], given: dict[str, str]) -> list[str]:
-    values = {"Runtime": runtime(), "World": "local", "Mode": "apply", "Owner": "demo", "EksClusterArns": cluster_arns(document), **given}
+    values = {
+        "Runtime": runtime(),
+        "Architecture": architecture(),
+        "World": "local",
+        "Mode": "apply",
+        "Owner": "demo",
+        "EksClusterArns": cluster_arns(document),
+        "HostedZoneArns": "arn:aws:route53:::hostedzone/*",
+        **given,
+    }
     values.setdefault("AlarmEmail", ON_CALL)
     return ["--parameter-overrides", *(f"{key}={value}" for key, value in values.items())]
 
@@ -189,7 +221,6 @@ def _sam(variables: dict[str, str], log: Path, *arguments: str) -> None:
         **variables,
         "PATH": f"{bin_folder}{os.pathsep}{os.environ.get('PATH', '')}",
         "SAM_CLI_TELEMETRY": "0",
-        "CROSSMESH_PYTHON": sys.executable,
     }
     done = subprocess.run(
         [str(bin_folder / "sam"), *arguments], env=env, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False

@@ -31,10 +31,15 @@ REAL_CLUSTERS_ONLY = CLUSTERS_ONLY | {
     "clusters": ["-m", "world.clusters.real"]
 }  # see world/clusters/real: Kubernetes itself, if `make kube` built it
 START_S, STOP_S = 60.0, 4.0
+KEEPER = "keeper.json"  # which process keeps the world up: its id, when it began, when the world started
 
 
 class PartFailed(RuntimeError):
     """A part did not come up; the message ends with its last log lines."""
+
+
+class AlreadyRunning(RuntimeError):
+    """Another process keeps a world up in this folder."""
 
 
 class Supervisor:
@@ -66,6 +71,7 @@ class Supervisor:
         self.reaper = subprocess.Popen(["/bin/sh", "-c", script], stdin=subprocess.PIPE, text=True, start_new_session=True)
         started = {name: [part.pid, _begun(part.pid)] for name, part in self.parts.items()}
         (self.world.dir / "pids.json").write_text(json.dumps(started))
+        (self.world.dir / KEEPER).write_text(json.dumps([os.getpid(), _begun(os.getpid()), time.time()]))
         self._await_ready(time.monotonic() + START_S)
 
     def _await_ready(self, until: float) -> None:
@@ -113,6 +119,7 @@ class Supervisor:
             self.reaper.stdin.close()
             self.reaper.wait()
         (self.world.dir / "pids.json").unlink(missing_ok=True)
+        (self.world.dir / KEEPER).unlink(missing_ok=True)
 
 
 def fill(world: World) -> None:
@@ -133,6 +140,7 @@ def running_world(
 ) -> Iterator[World]:
     """A world for as long as the block lasts; its folder is made anew. `clusters`: settings to add to a cluster's, such as {"eksc2": {"watch_cache": False}}."""
     folder = root / name
+    refuse_second(folder)
     end(folder)
     shutil.rmtree(folder, ignore_errors=True)
     root.mkdir(parents=True, exist_ok=True)
@@ -149,6 +157,20 @@ def running_world(
         claim.close()
 
 
+def refuse_second(folder: Path) -> None:
+    """Raise AlreadyRunning where another living process keeps this world up: starting it again would end it without a word."""
+    file = folder / KEEPER
+    if not file.exists() or not (folder / "pids.json").exists():
+        return
+    pid, begun, started = json.loads(file.read_text())
+    if pid != os.getpid() and begun and _begun(pid) == begun:
+        minutes = max(0.0, time.time() - started) / 60
+        raise AlreadyRunning(
+            f"a world already runs in {folder} (process {pid}, for {minutes:.0f} min): use its exports (`python -m world env --name {folder.name}`), "
+            f"or end it first (`python -m world down --name {folder.name}`)"
+        )
+
+
 def end(folder: Path) -> bool:
     """End what a supervisor that died left running; a process id that was given to somebody else since is left alone."""
     file = folder / "pids.json"
@@ -159,12 +181,14 @@ def end(folder: Path) -> bool:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
     file.unlink(missing_ok=True)
+    (folder / KEEPER).unlink(missing_ok=True)
     return True
 
 
 def _begun(pid: int) -> str:
-    """When a process started, in the kernel's ticks; "" where there is none."""
+    """When a process started, in the kernel's ticks; "" where there is none, or only what is left of one that ended."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if fields[0] in "ZX" else fields[19]
     except (FileNotFoundError, ProcessLookupError):
         return ""

@@ -3,4 +3,4 @@
 from crossmesh.runtime import entrypoint
 from crossmesh.steps import apply_registry
 
-lambda_handler = entrypoint(apply_registry.Request, apply_registry.run)
+lambda_handler = entrypoint(apply_registry.TASK)

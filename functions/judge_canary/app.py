@@ -3,4 +3,4 @@
 from crossmesh.runtime import entrypoint
 from crossmesh.steps import judge_canary
 
-lambda_handler = entrypoint(judge_canary.Request, judge_canary.run)
+lambda_handler = entrypoint(judge_canary.TASK)

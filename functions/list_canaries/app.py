@@ -3,4 +3,4 @@
 from crossmesh.runtime import entrypoint
 from crossmesh.steps import list_canaries
 
-lambda_handler = entrypoint(list_canaries.Request, list_canaries.run)
+lambda_handler = entrypoint(list_canaries.TASK)

@@ -1,6 +1,8 @@
-"""Step `Look`: observe everything, plan, and say whether a run is needed; writes nothing to what it observes."""
+"""Step `Look`: observe everything, plan, and say whether a run is needed; writes nothing to what it
+observes.
+"""
 
 from crossmesh.runtime import entrypoint
 from crossmesh.steps import look
 
-lambda_handler = entrypoint(look.Request, look.run)
+lambda_handler = entrypoint(look.TASK)

@@ -3,4 +3,4 @@
 from crossmesh.runtime import entrypoint
 from crossmesh.steps import open_ports
 
-lambda_handler = entrypoint(open_ports.Request, open_ports.run)
+lambda_handler = entrypoint(open_ports.TASK)

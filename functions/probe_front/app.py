@@ -3,4 +3,4 @@
 from crossmesh.runtime import entrypoint
 from crossmesh.steps import probe_front
 
-lambda_handler = entrypoint(probe_front.Request, probe_front.run)
+lambda_handler = entrypoint(probe_front.TASK)

@@ -3,4 +3,4 @@
 from crossmesh.runtime import entrypoint
 from crossmesh.steps import reconcile_mesh
 
-lambda_handler = entrypoint(reconcile_mesh.Request, reconcile_mesh.run)
+lambda_handler = entrypoint(reconcile_mesh.TASK)

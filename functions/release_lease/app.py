@@ -3,4 +3,4 @@
 from crossmesh.runtime import entrypoint
 from crossmesh.steps import release_lease
 
-lambda_handler = entrypoint(release_lease.Request, release_lease.run)
+lambda_handler = entrypoint(release_lease.TASK)

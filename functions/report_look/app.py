@@ -3,4 +3,4 @@
 from crossmesh.runtime import entrypoint
 from crossmesh.steps import report_look
 
-lambda_handler = entrypoint(report_look.Request, report_look.run, unconfigured=True)
+lambda_handler = entrypoint(report_look.TASK)

@@ -3,4 +3,4 @@
 from crossmesh.runtime import entrypoint
 from crossmesh.steps import report_run
 
-lambda_handler = entrypoint(report_run.Request, report_run.run)
+lambda_handler = entrypoint(report_run.TASK)

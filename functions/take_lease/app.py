@@ -3,4 +3,4 @@
 from crossmesh.runtime import entrypoint
 from crossmesh.steps import take_lease
 
-lambda_handler = entrypoint(take_lease.Request, take_lease.run)
+lambda_handler = entrypoint(take_lease.TASK)

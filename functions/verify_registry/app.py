@@ -3,4 +3,4 @@
 from crossmesh.runtime import entrypoint
 from crossmesh.steps import verify_registry
 
-lambda_handler = entrypoint(verify_registry.Request, verify_registry.run)
+lambda_handler = entrypoint(verify_registry.TASK)

@@ -1,6 +1,6 @@
-"""`make bench`: the design's numbers, measured in one run on this machine. Nothing here is a test: machines are noisy, ratios tell.
+"""`make bench`: the promised numbers, measured in one run on this machine. Nothing here is a test: machines are noisy, ratios tell.
 
-Prints a Markdown table; `docs/benchmarks.md` keeps one with the command that made it.
+Prints a Markdown table; `docs/reference/benchmarks.md` keeps one with the command that made it.
 """
 
 import resource
@@ -10,21 +10,25 @@ import time
 from collections.abc import Callable
 
 import msgspec
-from crossmesh.core import mesh_plan, registry_plan
-from crossmesh.core.actions import Memory, Register
-from crossmesh.core.mesh_view import MeshResource, MeshView, target_of
-from crossmesh.core.render import requests
-from crossmesh.core.views import Instance, Pod, RegistryView, Seen, ServiceView
-from crossmesh.steps.context import Context
+from crossmesh.core.mesh.appmesh import planner as mesh_plan
+from crossmesh.core.mesh.appmesh.render import requests
+from crossmesh.core.mesh.appmesh.state import MeshResource, MeshView, target_of
+from crossmesh.core.observed import Instance, Pod, RegistryView, Seen, ServiceView
+from crossmesh.core.registry import planner as registry_plan
+from crossmesh.core.registry.plan import PlannerState, Register
+from crossmesh.usecases.context import Context
 
+from tests.bench.cold import cold_starts
 from tests.bench.convergence import convergence
+from tests.bench.envoys import thousand_envoys
 from tests.bench.event_path import event_path
-from tests.bench.mesh_size import many
 from tests.bench.real import real_pods
+from tests.bench.rendering import rendering
 from tests.bench.rolling import many_pods, schedule_alone
 from tests.bench.simulated import simulated
 from tests.bench.watched import watched_world
-from tests.builders import NAMESPACE, context, node
+from tests.support.builders import NAMESPACE, context, node
+from tests.support.mesh_size import many
 
 ROWS: list[tuple[str, str, str]] = []
 
@@ -58,10 +62,10 @@ def planning() -> None:
         for i in range(100)
     )
 
-    def inputs(services: tuple[ServiceView, ...]) -> registry_plan.Inputs:
+    def inputs(services: tuple[ServiceView, ...]) -> registry_plan.PlanInputs:
         registry = RegistryView(begun=1.0, services=services)
-        return registry_plan.Inputs(
-            settings=where.settings, topology=where.topology, views=views, registry=registry, memory=Memory(), deployment=where.deployment
+        return registry_plan.PlanInputs(
+            settings=where.settings, topology=where.topology, views=views, registry=registry, memory=PlannerState(), deployment=where.deployment
         )
 
     cold = registry_plan.plan(inputs(empty))
@@ -142,9 +146,12 @@ def in_world() -> None:
 PARTS: dict[str, Callable[[], None]] = {
     "planning": planning,
     "mesh": mesh,
+    "rendering": lambda: rendering(row),
     "imports": imports,
+    "cold": lambda: cold_starts(row),
     "convergence": lambda: convergence(row),
     "real": lambda: real_pods(row),
+    "envoys": lambda: thousand_envoys(row),
     "simulated": lambda: simulated(row),
     "world": in_world,
 }

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from crossmesh.adapters.memory import MemoryClock, MemoryState
-from crossmesh.core.views import Pod
+from crossmesh.core.observed import Pod
 from crossmesh.errors import Throttled
 from crossmesh.steps.apply_registry import PACES
 
-from tests.builders import context, node
-from tests.passes import MemoryWorld
+from tests.support.builders import context, node
+from tests.support.passes import MemoryWorld
 from world.aws.models.cloud_map import CloudMap, CloudMapSettings
 from world.aws.models.errors import AwsError
 
@@ -91,7 +91,7 @@ def _learned(state: MemoryState) -> bytes | None:
 
 
 def convergence(row: Callable[[str, str, str], None]) -> None:
-    """Rates and sizes of the design."""
+    """Rates and sizes that are promised."""
     for rate, burst in ((50.0, 100.0), (5.0, 20.0), (4.0, 80.0)):
         learned: bytes | None = None
         for count in (10, 100, 500, 1_000, 2_000):

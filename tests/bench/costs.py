@@ -1,4 +1,6 @@
-"""What crossmesh costs a month, from what the deployed application does in the local world: `python -m tests.bench.costs`. docs/costs.md keeps a table.
+"""What crossmesh costs a month, from what the deployed application does in the local world: `python -m tests.bench.costs`.
+
+docs/reference/costs.md keeps a table.
 
 Durations are measured; processor time is measured apart, because a function on AWS gets a part of a processor by its memory. A look and a canary's run are
 measured `RUNS` times on a quiet world, warm, and the median counts.
@@ -13,15 +15,15 @@ from typing import Any
 
 import msgspec
 from crossmesh import codec
-from crossmesh.adapters.kubernetes_pods import PodList, pod_of
-from crossmesh.core import registry_plan
-from crossmesh.core.actions import Memory
-from crossmesh.core.views import RegistryView, Seen, ServiceView
+from crossmesh.adapters.kubernetes.pods import Page, PodItem, pod_of
+from crossmesh.core.observed import RegistryView, Seen, ServiceView
+from crossmesh.core.registry import planner as registry_plan
+from crossmesh.core.registry.plan import PlannerState
 from samtranslator.yaml_helper import yaml_parse
 
 from tests.bench.__main__ import filled, pod
 from tests.bench.prices import ALARM, METRIC, Use, a_month, billed_ms
-from tests.builders import NAMESPACE, context, node
+from tests.support.builders import NAMESPACE, context, node
 from world.application import Application
 from world.aws.clients import client
 from world.clusters.client import Cluster, wait_for
@@ -133,8 +135,13 @@ def pods_ms(count: int) -> float:
     def plan(services: tuple[ServiceView, ...]) -> registry_plan.RegistryPlan:
         registry = RegistryView(begun=1.0, services=services)
         return registry_plan.plan(
-            registry_plan.Inputs(
-                settings=where.settings, topology=where.topology, views=(view,), registry=registry, memory=Memory(), deployment=where.deployment
+            registry_plan.PlanInputs(
+                settings=where.settings,
+                topology=where.topology,
+                views=(view,),
+                registry=registry,
+                memory=PlannerState(),
+                deployment=where.deployment,
             )
         )
 
@@ -142,13 +149,17 @@ def pods_ms(count: int) -> float:
     item = {
         "metadata": {"name": "p", "namespace": "demo", "uid": "u", "labels": {"version": "n0"}, "annotations": {"filler": "x" * 4500}},
         "spec": {"nodeName": "n"},
-        "status": {"phase": "Running", "podIP": "10.0.0.1", "conditions": [{"type": "ContainersReady", "status": "True"}]},
+        "status": {
+            "phase": "Running",
+            "podIP": "10.0.0.1",
+            "conditions": [{"type": kind, "status": "True"} for kind in ("ContainersReady", "Ready")],
+        },
     }
     page = gzip.compress(json.dumps({"kind": "PodList", "metadata": {"resourceVersion": "1"}, "items": [item] * count}).encode())
     kept = codec.encode(RegistryView(begun=1.0, services=full))
     began = time.process_time()
-    for one in msgspec.json.decode(gzip.decompress(page), type=PodList).items or ():
-        pod_of(one)
+    for one in msgspec.json.decode(gzip.decompress(page), type=Page).items or ():
+        pod_of(msgspec.json.decode(one, type=PodItem), began)
     plan(codec.decode(kept, RegistryView).services)
     return (time.process_time() - began) * 1000
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 MINUTES = 730 * 60  # of a month
 LAMBDA_GB_SECOND, LAMBDA_REQUEST = 0.0000166667, 0.20e-6
+BY_PROCESSOR = {"x86_64": LAMBDA_GB_SECOND, "arm64": 0.0000133334}  # dollars a GB-second; requests cost the same
 EXPRESS_GB_SECOND, EXPRESS_REQUEST, EXPRESS_CHUNK_MB = 0.06 / 3600, 1.00e-6, 64
 STANDARD_TRANSITION = 0.025e-3
 WRITE_UNIT, READ_UNIT = 0.625e-6, 0.125e-6

@@ -14,17 +14,17 @@ from typing import Any
 import msgspec
 from crossmesh.adapters.clock import SystemClock
 from crossmesh.adapters.cloud_map import CloudMap
-from crossmesh.adapters.kubernetes import KubernetesClusters
+from crossmesh.adapters.kubernetes.clusters import KubernetesClusters
 from crossmesh.adapters.memory import MemoryClock
-from crossmesh.core.views import Seen, Unseen
-from crossmesh.steps.context import Context
-from crossmesh.steps.drive import drive
+from crossmesh.core.observed import Seen, Unseen
+from crossmesh.driver import drive
+from crossmesh.usecases.context import Context
 
 from tests.bench.convergence import ThrottledWorld, ticking
-from tests.builders import context, node
 from tests.conformance.aws_drivers import post
 from tests.conformance.kubernetes_tiers import Object, Tier, running_tier
-from tests.passes import MemoryWorld
+from tests.support.builders import context, node
+from tests.support.passes import MemoryWorld
 from world.aws.clients import client
 from world.aws.seed import NAMESPACE as SEEDED
 from world.aws.seed import seed
@@ -45,9 +45,9 @@ class VirtualTime:
     def __init__(self, port: KubernetesClusters, clock: MemoryClock) -> None:
         self._port, self._clock = port, clock
 
-    def observe(self, *args: Any) -> Seen | Unseen:
+    def observe(self, *args: Any, **more: Any) -> Seen | Unseen:
         """As it is now; begun at the virtual time."""
-        return msgspec.structs.replace(self._port.observe(*args), begun=self._clock.now())
+        return msgspec.structs.replace(self._port.observe(*args, **more), begun=self._clock.now())
 
 
 def deployment(name: str, replicas: int) -> Object:

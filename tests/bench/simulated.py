@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from crossmesh.steps.calls import Call
+from crossmesh.effects import Call
 
 from tests.bench.timeline import Change, Held, compare
 from tests.sim import asl

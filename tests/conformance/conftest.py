@@ -1,5 +1,6 @@
 """Fixtures of the conformance suites: every test runs against each way to the service."""
 
+import os
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -8,8 +9,11 @@ import pytest
 
 from tests.conformance.aws_drivers import ModelDriver, ServerProcess, StandInControl, WireDriver
 from tests.conformance.kubernetes_tiers import Api, Tier, differences, running_tier
+from tests.support.adapted_cluster import cluster
 from world.clusters.real.binaries import MISSING, find, required
 from world.supervisor import ROOT
+
+__all__ = ["cluster"]
 
 PLAIN = {
     "operation_lag_s": 0.0,
@@ -24,6 +28,10 @@ PLAIN = {
     "late_failures": [],
     "app_mesh": {"rates": {}, "quotas": {"mesh": 15, "virtualNode": 200, "route": 50}, "backends": 50},
 }
+
+
+# A folder a worker: two workers must not start the same world.
+WORLDS = ROOT / ".world" / "conformance" / os.environ.get("PYTEST_XDIST_WORKER", "alone")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +64,7 @@ def aws(request: pytest.FixtureRequest) -> Iterator[ModelDriver | WireDriver]:
 @pytest.fixture(scope="session")
 def embedded() -> Iterator[Tier]:
     """The embedded tier."""
-    with running_tier("embedded", ROOT / ".world" / "conformance") as tier:
+    with running_tier("embedded", WORLDS) as tier:
         yield tier
 
 
@@ -65,7 +73,7 @@ def real() -> Iterator[Tier]:
     """The real tier; without its binaries a skip that pytest lists, or a failure where CROSSMESH_REAL asks for it."""
     if find() is None:
         (pytest.fail if required() else pytest.skip)(MISSING)
-    with running_tier("real", ROOT / ".world" / "conformance") as tier:
+    with running_tier("real", WORLDS) as tier:
         yield tier
 
 

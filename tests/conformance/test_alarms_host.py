@@ -102,3 +102,13 @@ def test_messages_that_lie_in_a_queue_fire_an_alarm(world: Document) -> None:
     assert passes(world, 120)["lost"] == "ALARM"
     sqs.purge_queue(QueueUrl=queue)
     assert passes(world, 180)["lost"] == "OK"
+
+
+def test_a_metric_that_somebody_puts_fires_an_alarm_however_far_its_clock_is_ahead(world: Document) -> None:
+    topic, cloudwatch = client(world, "sns").create_topic(Name="alarms")["TopicArn"], client(world, "cloudwatch")
+    alarm(world, "put", topic, Namespace="AWS/States", MetricName="ExecutionsTimedOut", Dimensions=[], Statistic="Sum")
+    assert passes(world, 3600)["put"] == "OK"
+    for _ in range(2):
+        cloudwatch.put_metric_data(Namespace="AWS/States", MetricData=[{"MetricName": "ExecutionsTimedOut", "Value": 1.0, "Unit": "Count"}])
+        states = passes(world, 60)
+    assert states["put"] == "ALARM"

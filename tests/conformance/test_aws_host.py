@@ -15,6 +15,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.conformance.aws_drivers import Document, ServerProcess, post
+from tests.contract.template import Filled
 from world.aws.clients import client, client_as
 from world.aws.seed import NAMESPACE, open_port, seed
 
@@ -106,6 +107,36 @@ def test_a_user_may_only_what_its_policy_says(process: ServerProcess) -> None:
         except ClientError:
             assert time.monotonic() < until, "a new policy is in force within seconds"
             time.sleep(0.2)
+
+
+def test_a_tag_of_a_security_group_decides_who_may_open_it(process: ServerProcess) -> None:
+    """The condition by which OpenPortsFunction is limited, as the template has it."""
+    world, iam = process.world, client(process.world, "iam")
+    groups = seed(world)["groups"]
+    (ports,) = (
+        statement
+        for held in Filled(SecurityGroups="open").resource("OpenPortsFunctionRole")["Policies"]
+        for statement in held["PolicyDocument"]["Statement"]
+        if statement.get("Sid") == "Ports"
+    )
+    iam.create_user(UserName="opener")
+    iam.put_user_policy(UserName="opener", PolicyName="own", PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [ports]}))
+    key = iam.create_access_key(UserName="opener")["AccessKey"]
+    opener = client_as(world, "ec2", key["AccessKeyId"], key["SecretAccessKey"], retries=ONCE)
+
+    def opens(target: str, source: str) -> None:
+        rule = {"IpProtocol": "tcp", "FromPort": 9_090, "ToPort": 9_090, "UserIdGroupPairs": [{"GroupId": groups[source]}]}
+        opener.authorize_security_group_ingress(GroupId=groups[target], IpPermissions=[rule])
+
+    for owner in ("", "other"):
+        if owner:
+            client(world, "ec2").create_tags(Resources=[groups["eksc1-nodes"]], Tags=[{"Key": "crossmesh:owner", "Value": owner}])
+        with pytest.raises(ClientError, match="UnauthorizedOperation"):
+            opens("eksc1-nodes", "eksc2-nodes")
+    client(world, "ec2").create_tags(Resources=[groups["eksc2-nodes"]], Tags=[{"Key": "crossmesh:owner", "Value": "demo"}])
+    opens("eksc2-nodes", "eksc1-nodes")
+    with pytest.raises(ClientError, match="UnauthorizedOperation"):
+        opener.create_tags(Resources=[groups["eksc1-nodes"]], Tags=[{"Key": "crossmesh:owner", "Value": "demo"}])
 
 
 def test_a_pod_gets_a_role_that_trusts_eks_with_its_tags(process: ServerProcess) -> None:

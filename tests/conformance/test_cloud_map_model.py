@@ -1,6 +1,6 @@
 """Cloud Map behaves as AWS documents it, in the model under a virtual clock and through boto3 alike.
 
-Where a rule is not plain from the API model, the test names the source in research of the operation's own documentation.
+Where a rule is not plain from the API model, the test names the operation's own documentation.
 """
 
 import uuid
@@ -91,6 +91,20 @@ def test_a_namespace_is_made_asynchronously_and_once(aws: Driver, registry: Regi
     with refused("NamespaceAlreadyExists") as exists:
         registry.call("CreateHttpNamespace", Name=name)
     assert exists.value.members["NamespaceId"] == held
+
+
+def test_one_name_in_two_vpcs_is_made_side_by_side_with_two_http_names(aws: Driver, registry: Registry) -> None:
+    name = f"{uuid.uuid4().hex}.local"
+    aws.settings(operation_lag_s=aws.unit)
+    made = [registry.call("CreatePrivateDnsNamespace", Name=name, Vpc=vpc)["OperationId"] for vpc in ("vpc-a", "vpc-b")]
+    made.append(registry.call("CreateHttpNamespace", Name=name)["OperationId"])
+    with refused("DuplicateRequest") as duplicate:
+        registry.call("CreatePrivateDnsNamespace", Name=name, Vpc="vpc-b")
+    assert duplicate.value.members["DuplicateOperationId"] == made[1]
+    aws.advance(1.2)
+    shown = [registry.call("GetNamespace", Id=registry.status(one)["Targets"]["NAMESPACE"])["Namespace"] for one in made]
+    assert {one["Name"] for one in shown} == {name}
+    assert len({one["Properties"]["HttpProperties"]["HttpName"] for one in shown}) == 3
 
 
 def test_a_service_is_unique_in_its_namespace_and_its_creator_may_ask_again(registry: Registry) -> None:
@@ -470,3 +484,33 @@ def test_calls_beyond_the_rate_are_refused_and_cost_nothing(aws: Driver, registr
     assert set(registry.listed()) == {"i-1", "i-2"}
     aws.advance(1.3)
     registry.register("i-3")
+
+
+def test_a_name_used_again_for_another_vpc_has_an_http_name_of_its_own(registry: Registry) -> None:
+    """API model, DiscoverInstances: "if you reuse Name for namespace creation, a generated hash is added to HttpName"."""
+    second = registry.call("CreatePrivateDnsNamespace", Name=registry.name, Vpc="vpc-2")["OperationId"]
+    other = registry.call("GetOperation", OperationId=second)["Operation"]["Targets"]["NAMESPACE"]
+    named = [{"Name": "NAME", "Values": [registry.name], "Condition": "EQ"}, {"Name": "RESOURCE_OWNER", "Values": ["SELF"], "Condition": "EQ"}]
+    found = {n["Id"]: n["Properties"]["HttpProperties"]["HttpName"] for n in registry.call("ListNamespaces", Filters=named)["Namespaces"]}
+    assert found.keys() == {registry.namespace, other}
+    assert found[registry.namespace] == registry.name
+    assert found[other].startswith(f"{registry.name}-")
+    registry.call("CreateService", Name="colorapp", NamespaceId=other, DnsConfig=A_RECORD)
+    registry.register("i-1")
+    assert registry.discover() == {"i-1"}
+    assert registry.call("DiscoverInstances", NamespaceName=found[other], ServiceName="colorapp")["Instances"] == []
+    with pytest.raises(RefusedError, match="NamespaceAlreadyExists"):
+        registry.call("CreatePrivateDnsNamespace", Name=registry.name, Vpc="vpc-2")
+
+
+@pytest.mark.parametrize(("kind", "two"), [("Http", True), ("PublicDns", False)])
+def test_names_of_services_may_differ_in_case_only_where_no_dns_tells_them_apart(aws: Driver, kind: str, two: bool) -> None:
+    made = aws.call("servicediscovery", f"Create{kind}Namespace", Name=f"{uuid.uuid4().hex}.local")["OperationId"]
+    place = aws.call("servicediscovery", "GetOperation", OperationId=made)["Operation"]["Targets"]["NAMESPACE"]
+    more = {} if two else {"DnsConfig": A_RECORD}
+    aws.call("servicediscovery", "CreateService", Name="api", NamespaceId=place, **more)
+    if two:
+        aws.call("servicediscovery", "CreateService", Name="API", NamespaceId=place)
+    else:
+        with pytest.raises(RefusedError, match="ServiceAlreadyExists"):
+            aws.call("servicediscovery", "CreateService", Name="API", NamespaceId=place, **more)

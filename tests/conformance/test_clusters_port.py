@@ -9,19 +9,24 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import pytest
 import yaml
-from crossmesh.adapters import kubernetes
-from crossmesh.adapters.kubernetes import KubernetesClusters
-from crossmesh.adapters.kubernetes_pods import GATE
+from crossmesh.adapters.kubernetes import clusters as kubernetes
+from crossmesh.adapters.kubernetes import transport as kubernetes_transport
+from crossmesh.adapters.kubernetes.clusters import KubernetesClusters
+from crossmesh.adapters.kubernetes.pods import GATE
 from crossmesh.adapters.memory import MemoryClock, MemoryClusters
+from crossmesh.core.diagnosis.cluster_access import rights
+from crossmesh.core.observed import Pod, Seen, Unseen
 from crossmesh.core.settings import ClusterSettings, ServiceTarget
-from crossmesh.core.views import Pod, Seen, Unseen
+from crossmesh.core.topology import Topology
 from crossmesh.errors import Conflict, NotFound, RefusedError
 from crossmesh.ports import PodRef
 
 from tests.conformance.kubernetes_tiers import Tier
-from tests.conformance.test_kubernetes_api import pod as pod_object
+from tests.support.builders import context, node
+from tests.support.pod_objects import pod as pod_object
 from world.aws.clients import client
 from world.clusters.client import apply, wait_for
 from world.supervisor import ROOT
@@ -241,6 +246,28 @@ def test_rights_taken_away(cluster: Looked) -> None:
     wait_for(lambda: isinstance(cluster.observe(), Seen), 10, "the rights again")
 
 
+def test_rights_in_the_meshs_namespace_alone(cluster: Looked) -> None:
+    """What `crossmesh access` prints, in place of clusters/reader.yaml."""
+    own = cluster.tier.clusters["eksc1"]  # type: ignore[union-attr]
+    uid = cluster.put("one")
+    settings = msgspec.structs.replace(cluster.settings, controller="none", zonal_shift="follow")
+    mesh = Topology(nodes=(msgspec.structs.replace(node("one"), namespace=cluster.namespace),))
+    for item in rights(msgspec.structs.replace(context().settings, clusters=(settings,)), mesh, settings):
+        own.apply(item)
+    try:
+        wait_for(lambda: isinstance(cluster.port.observe(settings, ("default",), (), "", {}), Unseen), 10, "the narrow rights in force")
+        other = cluster.port.observe(settings, ("default",), (), "", {})
+        assert isinstance(other, Unseen)
+        assert (other.cause, "403" in other.detail) == ("refused", True)
+        view = cluster.port.observe(settings, (cluster.namespace,), (), "", {})
+        assert isinstance(view, Seen), view
+        assert {pod.uid for pod in view.pods} == {uid}
+        assert (view.shift_unknown, len(view.zones)) == ("", 1)
+    finally:
+        apply(cluster.tier.world.document, "eksc1", ROOT / "clusters" / "reader.yaml")  # type: ignore[union-attr]
+    wait_for(lambda: isinstance(cluster.port.observe(settings, ("default",), (), "", {}), Seen), 10, "the rights again")
+
+
 def test_an_access_entry_taken_away(cluster: Looked) -> None:
     eks = client(cluster.tier.world.document, "eks")  # type: ignore[union-attr]
     arn = next(a for a in eks.list_access_entries(clusterName="eksc1")["accessEntries"] if a.endswith("role/looks"))
@@ -271,6 +298,7 @@ def test_load_balancer_name(cluster: Looked) -> None:
     own.apply({"kind": "Service", "metadata": {"name": "front", "namespace": cluster.namespace}, "spec": spec})
     found = wait_for(lambda: cluster.port.load_balancer(target, cluster.settings), 10, "a load balancer's name")
     assert found.endswith(".elb.amazonaws.com")
+    assert cluster.port.service(target, cluster.settings).ports == (80,)
 
 
 def test_opening_a_gate(cluster: Looked) -> None:
@@ -314,7 +342,7 @@ def process(cluster: Looked, name: str) -> int:
 
 def test_a_store_that_hangs(real_cluster: Looked, monkeypatch: pytest.MonkeyPatch) -> None:
     real_cluster.put("one")
-    monkeypatch.setattr(kubernetes, "READ_TIMEOUT", 2.0)
+    monkeypatch.setattr(kubernetes_transport, "READ_TIMEOUT", 2.0)
     store = process(real_cluster, "etcd")
     os.kill(store, signal.SIGSTOP)
     try:

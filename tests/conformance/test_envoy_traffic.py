@@ -9,7 +9,6 @@ import json
 import os
 import random
 import subprocess
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -20,9 +19,10 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from crossmesh.core.exact import two_sided
+from crossmesh.core.canary.binomial import two_sided
 
-from tests.model_mesh import Client, Document
+from tests.support.envoy_side import Loop, connected
+from tests.support.model_mesh import Client, Document
 from world.aws.models.app_mesh import AppMesh
 from world.aws.models.cloud_map import OPERATIONS, CloudMap
 from world.clusters.client import wait_for
@@ -36,31 +36,6 @@ MESH, HOST = {"meshName": "m"}, "colors.local"
 ROUTER = {**MESH, "virtualRouterName": "colors"}
 BOUND = 0.001  # two-sided: outside the 99.9 % bounds
 HTTP = {"portMapping": {"port": 8080, "protocol": "http"}}
-
-
-class Loop:
-    """asyncio in a thread, for the servers."""
-
-    def __init__(self) -> None:
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
-        self.thread.start()
-
-    def run(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(20)
-
-    def stop(self) -> None:
-        self.run(self._cancel())
-        self.loop.call_soon_threadsafe(self.loop.stop)
-        self.thread.join(5)
-        self.loop.close()
-
-    async def _cancel(self) -> None:
-        """Nothing is left under way."""
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
 
 
 class Side:
@@ -149,12 +124,6 @@ class Side:
 
         with ThreadPoolExecutor(at_once) as pool:
             return sum(pool.map(some, [count // at_once] * at_once), Counter[str]())
-
-
-async def connected(app: App, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, TimeoutError):
-        await app.serve(reader, writer)
-    writer.close()
 
 
 def route(*targets: tuple[str, int], priority: int | None = None, retry: Any = None, timeout: Any = None, **match: Any) -> Document:

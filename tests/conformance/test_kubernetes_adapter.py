@@ -3,66 +3,25 @@
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
-import yaml
 from crossmesh.adapters.clock import SystemClock
-from crossmesh.adapters.eks import Access, Eks
-from crossmesh.adapters.kubernetes import KubernetesClusters
+from crossmesh.adapters.kubernetes.clusters import KubernetesClusters
+from crossmesh.core.observed import Seen, Unseen
 from crossmesh.core.settings import ClusterSettings
-from crossmesh.core.views import Seen, Unseen
+from crossmesh.driver import drive
 from crossmesh.errors import Conflict, NotFound, RefusedError
 from crossmesh.ports import PodRef
-from crossmesh.steps.drive import drive
 
-from tests.builders import context
-from tests.one_cluster import Cluster
-from tests.passes import MemoryWorld
+from tests.support.adapted_cluster import GATE, SETTINGS, adapter
+from tests.support.builders import context
+from tests.support.one_cluster import Cluster
+from tests.support.passes import MemoryWorld
 from world.clusters.addresses import Addresses
-from world.clusters.auth import Who
-from world.clusters.client import RESOURCE, wait_for
+from world.clusters.client import wait_for
 from world.clusters.controllers import Controllers
-from world.deploy import ROOT
-
-SETTINGS = ClusterSettings(name="c", eks="c", region="us-east-1")
-USERS: dict[str, Who] = {
-    "reader": ("reader", frozenset({"crossmesh:readers"})),
-    "gatekeeper": ("gatekeeper", frozenset({"crossmesh:gatekeepers"})),
-}
-GATE = "conditions.appmesh.k8s.aws/aws-cloudmap-healthy"
-
-
-class OneEks(Eks):
-    """EKS for one cluster on loopback: no DescribeCluster, and a token that is a user's name."""
-
-    def __init__(self, cluster: Cluster, user: str) -> None:
-        self.cluster, self.user = cluster, user
-
-    def access(self, cluster: ClusterSettings, now: float) -> Access:
-        return Access(endpoint=f"https://127.0.0.1:{self.cluster.port}", ca=(self.cluster.folder / "ca.crt").read_bytes())
-
-    def token(self, cluster: ClusterSettings, now: float) -> str:
-        return self.user
-
-    def forget(self, cluster: ClusterSettings) -> None:
-        pass
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    found = Cluster(tmp_path)
-    found.server.RequestHandlerClass.auth.who = USERS.__getitem__  # type: ignore[attr-defined]
-    for file in ("reader.yaml", "readiness-gate.yaml"):
-        for item in yaml.safe_load_all((ROOT / "clusters" / file).read_text()):
-            found.store.create((*RESOURCE[item["kind"]], "", item["metadata"]["name"]), item)
-    yield found
-    found.stop()
-
-
-def adapter(cluster: Cluster, user: str = "reader") -> KubernetesClusters:
-    return KubernetesClusters("us-east-1", OneEks(cluster, user))
 
 
 def seen(cluster: Cluster, *registered: PodRef) -> Seen:
@@ -71,21 +30,50 @@ def seen(cluster: Cluster, *registered: PodRef) -> Seen:
     return found
 
 
-def controller(cluster: Cluster, namespace: str, replicas: int) -> None:
-    labels = {"app.kubernetes.io/name": "appmesh-controller"}
-    body = {"metadata": {"name": "appmesh-controller", "labels": labels}, "spec": {"replicas": replicas}}
-    cluster.store.create(("apps", "deployments", namespace, "appmesh-controller"), body)
-
-
-def test_awss_controller_is_found_in_whatever_namespace_it_runs(cluster: Cluster) -> None:
-    for namespace in ("appmesh-system", "mesh-tools"):
+def controller(cluster: Cluster, namespace: str, ready: int, *, account: str = "appmesh-controller") -> tuple[str, str, str, str]:
+    """A Deployment with the label of AWS's controller; `ready`: pods of it."""
+    if ("", "namespaces", "", namespace) not in cluster.store.objects:
         cluster.store.create(("", "namespaces", "", namespace), {"metadata": {"name": namespace}})
-    cluster.store.create(("apps", "deployments", "demo", "front"), {"metadata": {"name": "front"}, "spec": {"replicas": 1}})
-    assert seen(cluster).controller == ""
-    controller(cluster, "appmesh-system", 0)
-    assert seen(cluster).controller == "", "scaled to nothing, it undoes nothing"
+    key, labels = ("apps", "deployments", namespace, "appmesh-controller"), {"app.kubernetes.io/name": "appmesh-controller"}
+    spec = {"replicas": 1, "template": {"spec": {"serviceAccountName": account}}}
+    cluster.store.create(key, {"metadata": {"name": "appmesh-controller", "labels": labels}, "spec": spec})
+    cluster.store.update(key, lambda old: {**old, "status": {"replicas": 1, "readyReplicas": ready}}, status=True)
+    return key
+
+
+@pytest.mark.parametrize(
+    ("namespace", "ready", "account", "found"),
+    [
+        ("appmesh-system", 1, "appmesh-controller", True),
+        ("mallory", 1, "appmesh-controller", False),
+        ("demo", 1, "appmesh-controller", False),
+        ("appmesh-system", 0, "appmesh-controller", False),
+        ("appmesh-system", 1, "default", False),
+    ],
+    ids=["it", "in any namespace", "in a namespace of the mesh", "no pod of it is ready", "another account"],
+)
+def test_awss_controller_is_believed_only_where_it_belongs_and_works(
+    cluster: Cluster, namespace: str, ready: int, account: str, found: bool
+) -> None:
+    controller(cluster, namespace, ready, account=account)
+    view = seen(cluster)
+    assert (view.controller, view.controller_unknown) == (f"{namespace}/appmesh-controller" if found else "", "")
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({"controller_namespaces": ("mesh-tools",)}, "mesh-tools/appmesh-controller"),
+        ({"controller_namespaces": ("mesh-tools",), "controller": "none"}, ""),
+        ({}, ""),
+    ],
+    ids=["named", "none", "not named"],
+)
+def test_the_settings_say_where_awss_controller_is_and_that_there_is_none(cluster: Cluster, changes: dict[str, Any], found: str) -> None:
     controller(cluster, "mesh-tools", 1)
-    assert (seen(cluster).controller, seen(cluster).controller_unknown) == ("mesh-tools/appmesh-controller", "")
+    view = adapter(cluster).observe(msgspec.structs.replace(SETTINGS, **changes), ("demo",), (), "", {})
+    assert isinstance(view, Seen)
+    assert view.controller == found
 
 
 def test_without_the_right_to_see_deployments_the_pods_are_seen_and_the_gap_is_said(cluster: Cluster) -> None:
@@ -187,7 +175,7 @@ def test_a_gate_is_read_opened_and_read_again(cluster: Cluster) -> None:
     adapter(cluster, "gatekeeper").open_gate(SETTINGS, PodRef(namespace="demo", name="p1", uid=uid))
     assert {pod.name: pod.gate for pod in seen(cluster).pods} == {"p1": "open", "p2": ""}
     conditions = {c["type"]: c["status"] for c in cluster.store.get(("", "pods", "demo", "p1"))["status"]["conditions"]}
-    assert conditions == {"ContainersReady": "True", GATE: "True"}, "merged, not replaced"
+    assert conditions == {"ContainersReady": "True", "Ready": "True", GATE: "True"}, "merged, not replaced"
 
 
 def test_another_pod_of_the_name_no_pod_and_no_right_are_told_apart(cluster: Cluster) -> None:
@@ -227,7 +215,7 @@ def deployment(image: str, replicas: int) -> dict[str, Any]:
 @pytest.fixture
 def rolling(cluster: Cluster) -> Iterator[Cluster]:
     """The cluster with its controllers and four gated pods."""
-    controllers = Controllers("c", cluster.store, 1, Addresses("127.9.0.0/16"), NoRuntime())
+    controllers = Controllers("c", cluster.store, 1, Addresses("10.9.0.0/16"), NoRuntime())
     thread = threading.Thread(target=controllers.run)
     thread.start()
     cluster.store.create(("apps", "deployments", "demo", "blue"), deployment("v1", 4))
@@ -279,15 +267,14 @@ def test_beside_awss_controller_nothing_is_written_and_without_it_all_is(cluster
     cluster.pod("p1")
     key = ("", "pods", "demo", "p1")
     cluster.store.update(key, lambda old: {**old, "metadata": {**old["metadata"], "labels": {"version": "blue"}}})
-    controller(cluster, "demo", 1)
+    key = controller(cluster, "appmesh-system", 1)
     world, where = MemoryWorld(), context(clusters=("c",))
     ports = {**world.ports, "Clock": SystemClock(), "Clusters": adapter(cluster)}
     held = drive(world.steps(where, "run-beside"), ports)
     assert world.registry.writes == []
     assert [w.why for w in held.withheld] == ["controller"]
-    assert "demo/appmesh-controller" in world.telemetry.reports[-1].notes[0]
-    scaled = ("apps", "deployments", "demo", "appmesh-controller")
-    cluster.store.update(scaled, lambda old: {**old, "spec": {**old["spec"], "replicas": 0}})
+    assert "appmesh-system/appmesh-controller" in world.telemetry.reports[-1].notes[0]
+    cluster.store.update(key, lambda old: {**old, "status": {"replicas": 0}}, status=True)
     drive(world.steps(where, "run-alone"), ports)
     assert len(world.pods_in()) == 1
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.conformance.kubernetes_tiers import Api, Object, wait_for
+from tests.support.pod_objects import pod
 
 DIFFERENT = """
 - `managedFields`: the embedded tier does not track who set what; server-side apply there is a merge.
@@ -19,12 +20,6 @@ DIFFERENT = """
 - Tokens of service accounts, admission plugins, validation beyond names and containers, PATCH by apply, OpenAPI: Kubernetes only.
 - Kinds beyond those crossmesh, its watcher and the demo use: Kubernetes only.
 """
-
-
-def pod(name: str, labels: dict[str, str] | None = None, **spec: Any) -> Object:
-    """A pod that no scheduler takes, so that nobody but the test changes it."""
-    meta = {"name": name, "labels": labels} if labels else {"name": name}
-    return {"metadata": meta, "spec": {"schedulerName": "nobody", "containers": [{"name": "app", "image": "x"}], **spec}}
 
 
 def ready(address: str, state: str = "True") -> Object:
@@ -360,6 +355,15 @@ def test_watch_bookmarks(api: Api) -> None:
     item = events[-1][1]
     assert item["kind"] == "Pod"
     assert int(item["metadata"]["resourceVersion"]) >= int(version)
+
+
+def test_a_watch_that_asks_for_what_is_there_is_told_where_that_ends(api: Api) -> None:
+    """`kubectl delete` and `kubectl wait` of 1.35 and later wait for that bookmark."""
+    filled(api, 2)
+    asked = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan", "allowWatchBookmarks": "true", "timeoutSeconds": 2}
+    events = api.watch(api.pods, **asked)
+    assert [kind for kind, _ in events[:3]] == ["ADDED", "ADDED", "BOOKMARK"]
+    assert events[2][1]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
 
 
 @in_cluster("eksc2")

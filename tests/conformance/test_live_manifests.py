@@ -3,20 +3,18 @@
 import pytest
 import yaml
 from crossmesh.adapters.memory import MemoryClock, MemoryClusters
-from crossmesh.core.live import Held, Listed
-from crossmesh.core.render import requests
-from crossmesh.core.topology_build import build
-from crossmesh.core.views import Unseen
+from crossmesh.core.compiler.build import build
+from crossmesh.core.compiler.cluster_manifests import ClusterDocuments, ListedDocuments
+from crossmesh.core.mesh.appmesh.render import requests
+from crossmesh.core.observed import Unseen
 from crossmesh.manifests.live import load_live
 
-from tests.conformance.test_kubernetes_adapter import SETTINGS, adapter, cluster
-from tests.one_cluster import Cluster
-from tests.unit.steps.test_manifests import objects
-from tests.unit.steps.test_mesh import ONE, declared_by
+from tests.support.adapted_cluster import SETTINGS, adapter
+from tests.support.cluster_objects import objects
+from tests.support.mesh_runs import ONE, declared_by
+from tests.support.one_cluster import Cluster
 from world.clusters.client import RESOURCE
 from world.deploy import ROOT
-
-__all__ = ["cluster"]
 
 
 def put(here: Cluster, *items: dict[str, object]) -> None:
@@ -34,14 +32,14 @@ def installed(cluster: Cluster) -> Cluster:
     return cluster
 
 
-def read(here: Cluster, identity: str = "") -> Listed | Unseen:
+def read(here: Cluster, identity: str = "") -> ListedDocuments | Unseen:
     return adapter(here).manifests(SETTINGS, identity)
 
 
 def test_what_a_cluster_holds_means_what_its_files_meant(installed: Cluster) -> None:
     found = read(installed)
-    assert isinstance(found, Listed), found
-    loaded = load_live([Held(cluster="c", items=found.items)])
+    assert isinstance(found, ListedDocuments), found
+    loaded = load_live([ClusterDocuments(cluster="c", items=found.items)])
     built = build(loaded.documents)
     assert [*loaded.findings, *built.findings] == []
     assert requests(built.topology) == requests(declared_by(*ONE).topology)
@@ -52,8 +50,8 @@ def test_two_readings_of_an_unchanged_cluster_are_equal_whatever_its_controllers
     key = ("appmesh.k8s.aws", "virtualnodes", "shop", "a")
     installed.store.update(key, lambda old: {**old, "status": {"conditions": [{"type": "VirtualNodeActive"}]}})
     again = read(installed)
-    assert isinstance(first, Listed)
-    assert isinstance(again, Listed)
+    assert isinstance(first, ListedDocuments)
+    assert isinstance(again, ListedDocuments)
     assert first.items == again.items
 
 
@@ -61,8 +59,8 @@ def test_the_memory_port_says_the_same(installed: Cluster) -> None:
     memory = MemoryClusters(MemoryClock())
     memory.declared["c"] = objects(*ONE)
     found, real = memory.manifests(SETTINGS, ""), read(installed)
-    assert isinstance(found, Listed)
-    assert isinstance(real, Listed)
+    assert isinstance(found, ListedDocuments)
+    assert isinstance(real, ListedDocuments)
     ours = [item for item in real.items if item["metadata"]["name"] in {"shop", "a", "b", "r", "s"}]
     assert sorted(map(repr, found.items)) == sorted(map(repr, ours))
 
@@ -77,5 +75,5 @@ def test_without_the_crds_without_the_right_or_under_another_identity_a_cluster_
     put(cluster, *yaml.safe_load_all((ROOT / "clusters" / "manifests-reader.yaml").read_text()))
     assert cause() == "not-found"
     put(cluster, *yaml.safe_load_all((ROOT / "world" / "clusters" / "crds.yaml").read_text()))
-    assert isinstance(read(cluster), Listed)
+    assert isinstance(read(cluster), ListedDocuments)
     assert cause("another") == "identity"

@@ -1,9 +1,11 @@
 """One suite a port, every adapter: what is in memory must do what the adapters that reach AWS do."""
 
 import json
+import time
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -14,11 +16,22 @@ from crossmesh.adapters.cloud_map import CloudMap
 from crossmesh.adapters.dynamodb import DynamoState
 from crossmesh.adapters.ec2 import Ec2Networks
 from crossmesh.adapters.elb import ElasticLoadBalancing
-from crossmesh.adapters.memory import MemoryBalancers, MemoryMesh, MemoryNetworks, MemoryRegistry, MemoryRunStore, MemoryState
+from crossmesh.adapters.memory import (
+    MemoryBalancers,
+    MemoryClock,
+    MemoryNetworks,
+    MemoryRegistry,
+    MemoryRunStore,
+    MemorySnapshots,
+    MemoryState,
+)
+from crossmesh.adapters.memory_app_mesh import MemoryMesh
 from crossmesh.adapters.s3 import S3RunStore
-from crossmesh.core.actions import CreateService
-from crossmesh.core.facts import BalancerFacts, NetworkFacts, RuleFacts, TargetFacts
-from crossmesh.core.mesh_view import MeshTarget
+from crossmesh.adapters.snapshots import AmazonSnapshots
+from crossmesh.core.diagnosis.facts import BalancerFacts, NetworkFacts, RuleFacts, TargetFacts
+from crossmesh.core.mesh.backend import MeshTarget
+from crossmesh.core.mesh.xds.pointer import Pointer
+from crossmesh.core.registry.plan import CreateService
 from crossmesh.core.settings import ClusterSettings
 from crossmesh.errors import Conflict, NotFound
 from crossmesh.ports import Lease
@@ -41,15 +54,19 @@ class Ports:
     namespace_id: str
     balancers: Any
     networks: Any
+    snapshots: Any
 
 
 CLASSIC = "a1b2-17.us-east-1.elb.amazonaws.com"
+FRONT = ClusterSettings(name="eksc1", eks="eksc1", region="us-east-1")
 
 
 @pytest.fixture(scope="module")
 def reached(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ports]:
     """The adapters that reach AWS, on the world's servers, by the environment as in a function."""
     process = ServerProcess(tmp_path_factory.mktemp("world"))
+    for name in process.world["clusters"]:  # none runs here; EKS tells of a cluster's authority once it is there
+        (Path(process.world["dir"]) / f"{name}.ca.pem").write_text("an authority")
     try:
         process.start("world.aws.ministack_host")
         process.start("world.aws.server")
@@ -83,6 +100,7 @@ def reached(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ports]:
                 namespace,
                 ElasticLoadBalancing(region),
                 Ec2Networks(region),
+                AmazonSnapshots(region, "state", "runs"),
             )
     finally:
         process.stop()
@@ -102,7 +120,9 @@ def ports(request: pytest.FixtureRequest) -> Ports:
     networks.networks["eksc1"] = NetworkFacts(cluster="eksc1", group="sg-1", cidrs=("10.0.0.0/8",))
     rule = RuleFacts(protocol="tcp", first=8080, last=8080, groups=("sg-1",))
     networks.networks["eksc2"] = NetworkFacts(cluster="eksc2", group="sg-2", cidrs=("10.0.0.0/8",), rules=(rule,))
-    return Ports(registry, MemoryMesh(), MemoryState(), MemoryRunStore(), "ns-1", balancers, networks)
+    return Ports(
+        registry, MemoryMesh(), MemoryState(), MemoryRunStore(), "ns-1", balancers, networks, MemorySnapshots(MemoryClock(time.time()))
+    )
 
 
 def tell(world: Any, balancer: dict[str, Any]) -> None:
@@ -264,6 +284,18 @@ def test_a_lease_changes_hands_only_as_expected_and_never_loses_a_request(ports:
     assert (free.holder, free.epoch, free.again) == ("", 1, False)
 
 
+def test_a_document_is_replaced_only_where_it_is_what_was_read(ports: Ports) -> None:
+    state, long = ports.state, b"a" * 5000
+    assert not state.replace("r", b"one", b"before"), "it is not there"
+    assert state.replace("r", b"one", None)
+    assert not state.replace("r", b"two", None), "it is there already"
+    assert state.replace("r", long, b"one")
+    assert not state.replace("r", b"two", b"one")
+    assert state.read("r") == long
+    assert state.replace("r", b"two", long)
+    assert state.read("r") == b"two"
+
+
 def test_documents_and_runs_are_kept_as_they_are(ports: Ports) -> None:
     assert ports.state.read("d") is None
     ports.state.write("d", b"\x00one")
@@ -276,11 +308,43 @@ def test_documents_and_runs_are_kept_as_they_are(ports: Ports) -> None:
     assert ports.runs.list("runs/a/") == ("runs/a/x.json", "runs/a/y.json")
 
 
+def test_the_pointer_of_snapshots_moves_only_forward_and_only_from_what_was_read(ports: Ports) -> None:
+    snapshots = ports.snapshots
+    assert snapshots.pointer() is None
+    assert len(snapshots.lineage()) == 32
+    one = Pointer(lineage="1a" * 16, epoch=3, number=1, root="0" * 64)
+    assert snapshots.move(one, None)
+    assert snapshots.move(one, None), "a write that is repeated was done"
+    two = msgspec.structs.replace(one, number=2, root="2" * 64)
+    assert not snapshots.move(two, None), "there is one already"
+    assert not snapshots.move(two, msgspec.structs.replace(one, root="1" * 64)), "another root stands"
+    for wrong in ({"lineage": "2b" * 16}, {"epoch": 2}, {"number": 1}, {"number": 0}):
+        assert not snapshots.move(msgspec.structs.replace(two, **wrong), one), wrong
+    assert snapshots.pointer() == one
+    assert snapshots.move(two, one)
+    assert not snapshots.move(msgspec.structs.replace(two, number=3, root="3" * 64), one), "it moved meanwhile"
+    assert snapshots.pointer() == two
+
+
+def test_objects_of_snapshots_are_kept_listed_with_their_time_and_discarded(ports: Ports) -> None:
+    names = tuple(f"{number}" * 64 for number in range(3))
+    assert ports.snapshots.get(names[0]) is None
+    for name in names:
+        ports.snapshots.put(name, name.encode())
+    assert ports.snapshots.get(names[1]) == names[1].encode()
+    found = ports.snapshots.stored()
+    assert [one.digest for one in found] == list(names)
+    assert all(abs(one.at - time.time()) < 120 for one in found)
+    ports.snapshots.discard((names[0], names[2], "f" * 64))
+    ports.snapshots.discard(())
+    assert [one.digest for one in ports.snapshots.stored()] == [names[1]]
+
+
 def test_a_load_balancer_is_found_by_its_host_name_with_listeners_and_targets(ports: Ports) -> None:
-    found = ports.balancers.find(CLASSIC)
+    found = ports.balancers.find(CLASSIC, FRONT)
     assert (found.kind, found.ports) == ("classic", (80,))
     assert {target.id: target.healthy for target in found.targets} == {"i-1": True, "i-2": False}
-    assert ports.balancers.find("shop.example.com") is None
+    assert ports.balancers.find("shop.example.com", FRONT) is None
 
 
 def test_a_network_load_balancer_is_found_through_the_newer_api(reached: Ports) -> None:
@@ -290,11 +354,11 @@ def test_a_network_load_balancer_is_found_through_the_newer_api(reached: Ports) 
     elb.register_targets(TargetGroupArn=group, Targets=[{"Id": "10.0.0.1", "Port": 8080}])
     forward = [{"Type": "forward", "TargetGroupArn": group}]
     elb.create_listener(LoadBalancerArn=made["LoadBalancerArn"], Protocol="TCP", Port=443, DefaultActions=forward)
-    found = reached.balancers.find("wide-0a1b.elb.us-east-1.amazonaws.com")
+    found = reached.balancers.find("wide-0a1b.elb.us-east-1.amazonaws.com", FRONT)
     assert (found.name, found.kind, found.ports) == ("wide", "network", (443,))
     assert [target.id for target in found.targets] == ["10.0.0.1:8080"]
     with pytest.raises(NotFound):
-        reached.balancers.find("gone-0a1b.elb.us-east-1.amazonaws.com")
+        reached.balancers.find("gone-0a1b.elb.us-east-1.amazonaws.com", FRONT)
 
 
 def test_a_clusters_network_tells_group_addresses_and_who_is_let_in(ports: Ports) -> None:

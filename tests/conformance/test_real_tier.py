@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.conformance.kubernetes_tiers import Tier
-from tests.e2e.test_supervisor import processes
+from tests.support.processes import processes
 from world.clusters.client import wait_for
 from world.supervisor import ROOT
 

@@ -16,7 +16,7 @@ from crossmesh_watcher.api import Api, Expired
 from crossmesh_watcher.pods import Meta, Pod
 from crossmesh_watcher.watch import NamespaceWatch
 
-from tests.one_cluster import TOKEN, Cluster
+from tests.support.one_cluster import TOKEN, Cluster
 from world.clusters.store import Store
 
 

@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 
-from tests.one_cluster import TOKEN, Cluster
+from tests.support.answering import Answering
+from tests.support.one_cluster import TOKEN, Cluster
 from world.deploy import ROOT
 from world.state import free_ports
 
@@ -76,7 +77,7 @@ class Amazon(ThreadingHTTPServer):
         self.down = False
         amazon = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(Answering, BaseHTTPRequestHandler):
             """Both."""
 
             def do_GET(self) -> None:
@@ -93,14 +94,7 @@ class Amazon(ThreadingHTTPServer):
                 return self.answer(200, {"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]})
 
             def answer(self, status: int, body: dict[str, Any]) -> None:
-                data = json.dumps(body).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *_: Any) -> None:
-                """Nothing."""
+                self.send(status, json.dumps(body).encode())
 
         super().__init__(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.serve_forever, daemon=True).start()

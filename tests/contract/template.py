@@ -2,6 +2,7 @@
 
 import copy
 import re
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -17,9 +18,18 @@ PARAMETERS = {
     "Owner": "demo",
     "EksClusterArns": [f"arn:aws:eks:{REGION}:{ACCOUNT}:cluster/{name}" for name in ("eksc1", "eksc2")],
     "ClusterRoleArns": ["arn:aws:iam::444455556666:role/crossmesh-reader"],
+    "HostedZoneArns": ["arn:aws:route53:::hostedzone/*"],
 }
 NOTHING = "AWS::NoValue"
-_PSEUDO = {"AWS::AccountId": ACCOUNT, "AWS::Region": REGION, "AWS::Partition": "aws", "AWS::StackName": STACK, NOTHING: NOTHING}
+_PSEUDO = {
+    "AWS::AccountId": ACCOUNT,
+    "AWS::Region": REGION,
+    "AWS::Partition": "aws",
+    "AWS::URLSuffix": "amazonaws.com",
+    "AWS::StackName": STACK,
+    "AWS::StackId": f"arn:aws:cloudformation:{REGION}:{ACCOUNT}:stack/{STACK}/0a1b2c3d-0000-0000-0000-000000000001",
+    NOTHING: NOTHING,
+}
 _CODE = {
     "AWS::Serverless::Function": "CodeUri",
     "AWS::Serverless::LayerVersion": "ContentUri",
@@ -34,6 +44,9 @@ _ARNS = {
     "AWS::IAM::Role": "iam::{a}:role/{n}",
     "AWS::Events::EventBus": "events:{r}:{a}:event-bus/{n}",
     "AWS::Logs::LogGroup": "logs:{r}:{a}:log-group:{n}",
+    "AWS::SNS::Topic": "sns:{r}:{a}:{n}",
+    "AWS::KMS::Key": "kms:{r}:{a}:key/{n}",
+    "AWS::CloudWatch::Alarm": "cloudwatch:{r}:{a}:alarm:{n}",
 }
 
 
@@ -56,12 +69,15 @@ def translated() -> dict[str, Any]:
 
 
 class Filled:
-    """The translated template with parameters filled in; names of resources are their logical ids where the template gives none."""
+    """The translated template with parameters filled in; names of resources are their logical ids where the template gives none.
 
-    def __init__(self, **parameters: Any) -> None:
+    `pseudo`: pseudo parameters such as AWS::Region, for another place than the usual one.
+    """
+
+    def __init__(self, pseudo: Mapping[str, str] | None = None, **parameters: Any) -> None:
         self.template = copy.deepcopy(translated())
         defaults = {name: _default(one) for name, one in self.template["Parameters"].items()}
-        self.values = {**_PSEUDO, **defaults, **PARAMETERS, **parameters}
+        self.values = {**_PSEUDO, **defaults, **PARAMETERS, **(pseudo or {}), **parameters}
         self.resources: dict[str, Any] = self.template["Resources"]
 
     def resource(self, name: str) -> dict[str, Any]:
@@ -72,6 +88,10 @@ class Filled:
     def of_type(self, kind: str) -> dict[str, dict[str, Any]]:
         """Every resource of a type by its logical id."""
         return {name: self.resource(name) for name, resource in self.resources.items() if resource["Type"] == kind}
+
+    def made(self) -> dict[str, Any]:
+        """The resources whose condition holds, as they are translated."""
+        return {name: r for name, r in self.resources.items() if "Condition" not in r or self.holds({"Condition": r["Condition"]})}
 
     def fill(self, value: Any) -> Any:
         """A value without intrinsic functions."""
@@ -96,13 +116,18 @@ class Filled:
     def name(self, logical: str) -> str:
         """A resource's physical name."""
         given = self.resources[logical].get("Properties", {})
-        keys = [key for key in ("StateMachineName", "FunctionName", "LogGroupName", "Name") if key in given]
+        keys = [
+            key
+            for key in ("StateMachineName", "FunctionName", "LogGroupName", "TopicName", "AlarmName", "DashboardName", "Name")
+            if key in given
+        ]
         return str(self.fill(given[keys[0]])) if keys else logical
 
     def arn(self, logical: str) -> str:
         """A resource's ARN."""
         pattern = _ARNS[self.resources[logical]["Type"]]
-        return "arn:aws:" + pattern.format(r=REGION, a=ACCOUNT, n=self.name(logical))
+        where = {"r": self.values["AWS::Region"], "a": self.values["AWS::AccountId"]}
+        return f"arn:{self.values['AWS::Partition']}:" + pattern.format(**where, n=self.name(logical))
 
     def _attribute(self, path: Any) -> str:
         logical, attribute = path if isinstance(path, list) else path.split(".", 1)
@@ -118,7 +143,7 @@ class Filled:
                 return str(own[name])
             return str(self._attribute(name)) if "." in name else str(self._ref(name))
 
-        return re.sub(r"\$\{([\w.:]+)\}", one, text)
+        return re.sub(r"\$\{([\w.:]+)\}", one, text).replace("${!", "${")
 
     def _if(self, argument: list[Any]) -> Any:
         return self.fill(argument[1] if self.holds(self.template["Conditions"][argument[0]]) else argument[2])
@@ -134,9 +159,26 @@ class Filled:
         ((name, argument),) = condition.items()
         if name == "Fn::Not":
             return not self.holds(argument[0])
+        if name in ("Fn::And", "Fn::Or"):
+            return (all if name == "Fn::And" else any)(self.holds(one) for one in argument)
+        if name == "Condition":
+            return self.holds(self.template["Conditions"][argument])
+        if name == "Fn::EachMemberEquals":  # in Rules alone
+            return all(member == argument[1] for member in self.fill(argument[0]))
         assert name == "Fn::Equals", name
         left, right = self.fill(argument)
         return bool(left == right)
+
+
+def triggers() -> dict[str, tuple[str, dict[str, Any]]]:
+    """Every rule and schedule by its logical id: the state machine that it starts, and its properties as translated."""
+    found = {}
+    for name, resource in translated()["Resources"].items():
+        if resource["Type"] in ("AWS::Events::Rule", "AWS::Scheduler::Schedule"):
+            given = resource["Properties"]
+            (target,) = given["Targets"] if "Targets" in given else (given["Target"],)
+            found[name] = str(target["Arn"]["Ref"] if "Ref" in target["Arn"] else target["Arn"]["Fn::GetAtt"][0]), given
+    return found
 
 
 def _default(parameter: dict[str, Any]) -> Any:

@@ -10,11 +10,13 @@ from world.deploy import ROOT
 ROLE: dict[str, Any] = yaml_parse((ROOT / "clusters" / "role.yaml").read_text())["Resources"]["Reader"]["Properties"]
 
 
-def test_it_finds_one_cluster_and_does_nothing_else() -> None:
+def test_it_finds_one_cluster_and_the_way_to_it_and_does_nothing_else() -> None:
     (policy,) = ROLE["Policies"]
-    (statement,) = policy["PolicyDocument"]["Statement"]
-    assert statement["Action"] == "eks:DescribeCluster"
-    assert statement["Resource"]["Fn::Sub"].endswith(":cluster/${ClusterName}")
+    cluster, way = policy["PolicyDocument"]["Statement"]
+    assert cluster["Action"] == "eks:DescribeCluster"
+    assert cluster["Resource"]["Fn::Sub"].endswith(":cluster/${ClusterName}")
+    assert all(action.split(":")[1].startswith("Describe") for action in way["Action"])
+    assert {action.split(":")[0] for action in way["Action"]} == {"ec2", "elasticloadbalancing"}
     assert "ManagedPolicyArns" not in ROLE
 
 

@@ -5,7 +5,7 @@ import tomllib
 import pytest
 from crossmesh import configuration
 from crossmesh.cli.samconfig import overrides
-from crossmesh.core.deployment import disagreements
+from crossmesh.core.stack_parameters import disagreements
 
 from tests.contract.template import ACCOUNT, written
 from world.deploy import ROOT

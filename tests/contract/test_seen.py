@@ -9,17 +9,17 @@ from typing import Any
 import msgspec
 import pytest
 from crossmesh.cli.main import _parser
-from crossmesh.core.canary import Memory, Verdict
-from crossmesh.core.mix import Round
-from crossmesh.core.report import Report
-from crossmesh.telemetry import NAMESPACE, canary_values, deployment_values, judged_fields
+from crossmesh.core.canary.judge import CanaryHistory, Verdict
+from crossmesh.core.canary.split_test import CanaryRun
+from crossmesh.core.reporting.report import Report
+from crossmesh.telemetry import NAMESPACE, EmbeddedMetrics, canary_values, deployment_values, judged_fields, unit_of
 
-from tests.contract.test_template import MACHINES, RESOURCES
+from tests.support.alarms import ALARMS, alarm_name
+from tests.support.template_resources import MACHINES, RESOURCES
 from world.deploy import ROOT
 
-ALARMS = {name: r["Properties"] for name, r in RESOURCES.items() if r["Type"] == "AWS::CloudWatch::Alarm"}
 COMPOSITE = RESOURCES["Unwell"]["Properties"]
-RUNBOOK = (ROOT / "docs" / "operating.md").read_text()
+RUNBOOK = (ROOT / "docs" / "how-to" / "respond-to-an-alarm.md").read_text()
 VENDED = {  # AWS's own, by the documentation of each service; they cost nothing
     "AWS/States": {"ExecutionsStarted", "ExecutionsSucceeded", "ExecutionsFailed", "ExecutionsTimedOut", "ExecutionTime"},
     "AWS/SQS": {"ApproximateNumberOfMessagesVisible"},
@@ -33,7 +33,7 @@ MEASURED = {  # with their dimensions
         *deployment_values(Report(id="r", kind="quiet", at=0.0, config="c")),
         *deployment_values(Report(id="r", kind="failed", at=0.0, config="c")),
     },
-    ("canary", "deployment"): set(canary_values(VERDICT, Memory(failures=2, last_good=1.0))),
+    ("canary", "deployment"): set(canary_values(VERDICT, CanaryHistory(failures=2, last_good=1.0))),
 }
 
 
@@ -50,10 +50,6 @@ def verbs() -> set[str]:
 
     walk(_parser(), "")
     return found
-
-
-def alarm_name(resource: str) -> str:
-    return str(ALARMS[resource]["AlarmName"]["Fn::Sub"]).removeprefix("${AWS::StackName}-")
 
 
 def dashboard() -> dict[str, Any]:
@@ -83,7 +79,9 @@ def test_an_alarm_says_what_it_costs_and_names_a_first_command_that_exists(resou
 def test_an_alarm_mails_when_it_fires_and_when_it_clears_and_has_its_place_in_the_runbook(resource: str) -> None:
     properties = ALARMS[resource]
     assert properties["AlarmActions"] == properties["OKActions"] == [{"Ref": "Alarms"}]
-    assert re.search(rf"^\| `{alarm_name(resource)}` \|", RUNBOOK, re.MULTILINE), f"docs/operating.md has no row for {alarm_name(resource)}"
+    place = f" Runbook: docs/how-to/respond-to-an-alarm.md#{alarm_name(resource)}."
+    assert properties["AlarmDescription"].strip().endswith(place), "the mail names its section"
+    assert f"\n## {alarm_name(resource)}\n" in RUNBOOK, f"the runbook has no section for {alarm_name(resource)}"
     if properties["TreatMissingData"] == "missing":
         assert properties["InsufficientDataActions"] == [{"Ref": "Alarms"}], "silence is told as well"
     assert properties["TreatMissingData"] != "breaching", "would fire on every fresh install, before the first datapoint"
@@ -93,7 +91,7 @@ def test_the_composite_names_every_alarm_and_the_runbook_no_other() -> None:
     text, variables = COMPOSITE["AlarmRule"]["Fn::Sub"]
     named = set(re.findall(r"\$\{(\w+Alarm)\}", text + variables["Silent"]["Fn::If"][1]["Fn::Sub"]))
     assert named == set(ALARMS)
-    assert set(re.findall(r"^\| `([a-z-]+)` \|", RUNBOOK, re.MULTILINE)) == {alarm_name(resource) for resource in ALARMS}
+    assert set(re.findall(r"^## (.+)$", RUNBOOK, re.MULTILINE)) == {alarm_name(resource) for resource in ALARMS}
 
 
 def test_every_command_that_runbook_and_dashboard_name_exists() -> None:
@@ -168,24 +166,51 @@ def test_the_dashboard_is_built_as_cloudwatch_wants_it() -> None:
 
 def test_failures_in_a_row_have_values_only_from_a_failure_to_the_recovery() -> None:
     good = Verdict(canary="c", kind="good", at=9.0, says="")
-    before, after = Memory(rounds=(Round(at=1.0), Round(at=2.0))), Memory(rounds=(Round(at=1.0, good=False), Round(at=2.0)))
+    before, after = (
+        CanaryHistory(rounds=(CanaryRun(at=1.0), CanaryRun(at=2.0))),
+        CanaryHistory(rounds=(CanaryRun(at=1.0, good=False), CanaryRun(at=2.0))),
+    )
     assert "CanaryConsecutiveFailures" not in canary_values(good, before)
     assert canary_values(good, after)["CanaryConsecutiveFailures"] == 0
-    assert canary_values(VERDICT, Memory(failures=2, last_good=1.0))["CanarySecondsSinceSuccess"] == 8.0
+    assert canary_values(VERDICT, CanaryHistory(failures=2, last_good=1.0)) == {"CanaryConsecutiveFailures": 2}
+
+
+def test_every_metric_of_ours_is_watched_by_an_alarm_or_drawn() -> None:
+    ours = {a["MetricName"] for a in ALARMS.values() if a["Namespace"] == NAMESPACE} | {n for space, n, _ in drawn() if space == NAMESPACE}
+    assert {name for names in MEASURED.values() for name in names} == ours
+
+
+@pytest.mark.parametrize("name", sorted({name for names in MEASURED.values() for name in names} | {"P95Milliseconds", "ErrorPercent"}))
+def test_a_metric_has_the_unit_that_its_name_says(name: str) -> None:
+    said = re.search(r"(Milliseconds|Seconds|Percent)$", name)
+    assert unit_of(name).value == (said[1] if said else "Count")
+
+
+def test_metrics_are_sent_with_their_units(capsys: pytest.CaptureFixture[str]) -> None:
+    EmbeddedMetrics("stack").report(Report(id="r", kind="quiet", at=1.0, config="c", lag=2.5))
+    (line,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if '"_aws"' in line]
+    units = {metric["Name"]: metric["Unit"] for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    assert (units["ConvergenceLagSeconds"], units["Endpoints"]) == ("Seconds", "Count")
+    assert {name for name, unit in units.items() if unit != "Count"} == {"ConvergenceLagSeconds"}
 
 
 def test_a_good_run_after_a_good_one_costs_no_metric_and_is_logged() -> None:
     good = msgspec.structs.replace(VERDICT, kind="good")
-    assert canary_values(good, Memory(rounds=(Round(at=1.0), Round(at=2.0)))) == {}
+    assert canary_values(good, CanaryHistory(rounds=(CanaryRun(at=1.0), CanaryRun(at=2.0)))) == {}
     assert judged_fields(good) == {"canary": "c", "kind": "good", "requests": 4, "p95_ms": 2.0, "mix_error_percent": 25.0}
 
 
+LANGUAGE = {"filter", "fields", "stats", "by", "max", "bin", "or", "and", "coalesce", "concat", "m"}  # words of Logs Insights
+
+
 def test_what_the_dashboard_asks_of_logs_is_logged() -> None:
-    logged = {*judged_fields(VERDICT), "message", "level", "correlation_id", "exception", "@timestamp"}
+    # what the function's own logger writes, and what Lambda does about an error, a crash or a timeout under LogFormat JSON
+    logged = {*judged_fields(VERDICT), "message", "level", "correlation_id", "exception_name", "@timestamp"}
+    logged |= {"errorMessage", "errorType", "type", "record.status"}
     queries = [w["properties"]["query"] for w in dashboard()["widgets"] if w["type"] == "log"]
     assert len(queries) == 3
     for query in queries:
-        asked = re.findall(r"(?:filter|or) (\S+) =|max\((\w+)\)|fields ([^|]+)", query)
-        names = {name.strip() for groups in asked for part in groups for name in part.split(",") if name.strip()}
+        plain = re.sub(r"'[^']*'|\bas \w+|SOURCE|\| (?:sort|limit) .*", " ", query)
+        names = {*re.findall(r"@?[A-Za-z_][\w.]*", plain)} - LANGUAGE
         assert names
         assert names <= logged, query

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -12,7 +13,7 @@ import pytest
 import yaml
 from crossmesh_watcher import bus, settings
 
-from tests.contract.test_template import RESOURCES, TEMPLATE
+from tests.support.template_resources import RESOURCES, TEMPLATE
 from world.clusters.auth import allowed
 from world.clusters.client import RESOURCE
 from world.clusters.objects import CLUSTER_WIDE
@@ -98,6 +99,8 @@ def test_its_role_is_for_this_service_account_and_puts_events_on_one_bus(objects
     assert trust["Principal"] == {"Service": "pods.eks.amazonaws.com"}
     assert trust["Action"] == ["sts:AssumeRole", "sts:TagSession"]
     assert trust["Condition"]["StringEquals"] == {
+        "aws:SourceAccount": {"Ref": "AWS::AccountId"},
+        "aws:RequestTag/eks-cluster-arn": {"Ref": "EksClusterArns"},
         "aws:RequestTag/kubernetes-namespace": account["namespace"],
         "aws:RequestTag/kubernetes-service-account": account["name"],
     }
@@ -106,11 +109,15 @@ def test_its_role_is_for_this_service_account_and_puts_events_on_one_bus(objects
 def test_the_role_for_irsa_is_whole_json_and_asks_for_subject_and_audience() -> None:
     text = RESOURCES["WatcherIrsaRole"]["Properties"]["AssumeRolePolicyDocument"]["Fn::Sub"]
     values = {"AWS::Partition": "aws", "AWS::AccountId": "111122223333", "WatcherOidcIssuer": "oidc.eks.us-east-1.amazonaws.com/id/A1"}
+    values["AWS::URLSuffix"] = "amazonaws.com.cn"
     (statement,) = json.loads(re.sub(r"\$\{([\w:]+)\}", lambda found: values[found[1]], text))["Statement"]
     issuer = values["WatcherOidcIssuer"]
     assert statement["Principal"] == {"Federated": f"arn:aws:iam::111122223333:oidc-provider/{issuer}"}
     assert statement["Condition"] == {
-        "StringEquals": {f"{issuer}:aud": "sts.amazonaws.com", f"{issuer}:sub": "system:serviceaccount:crossmesh:crossmesh-watcher"}
+        "StringEquals": {
+            f"{issuer}:aud": ["sts.amazonaws.com", "sts.amazonaws.com.cn"],
+            f"{issuer}:sub": "system:serviceaccount:crossmesh:crossmesh-watcher",
+        }
     }
     pattern = re.compile(TEMPLATE["Parameters"]["WatcherOidcIssuer"]["AllowedPattern"])
     assert pattern.match(issuer)
@@ -120,7 +127,7 @@ def test_the_role_for_irsa_is_whole_json_and_asks_for_subject_and_audience() -> 
 
 
 def test_its_hints_are_what_the_rule_takes() -> None:
-    pattern = RESOURCES["Look"]["Properties"]["Events"]["Hint"]["Properties"]["Pattern"]
+    pattern = RESOURCES["LookHint"]["Properties"]["EventPattern"]
     assert bus.SOURCE in pattern["source"]
     assert bus.DETAIL_TYPE in pattern["detail-type"]
 
@@ -138,3 +145,30 @@ def test_what_it_installs_is_pinned_hashed_and_the_projects() -> None:
     for pin in own:
         assert re.search(rf"^{re.escape(pin)} [^\n]*\\\n\s+--hash=sha256:[0-9a-f]{{64}}", text, re.MULTILINE), pin
     assert "://" not in text
+
+
+REFUSALS = {  # what kubectl is given below the folder `deploy`, and what it says; each has its row in the README
+    "beside": "evalsymlink failure on",
+    ".": "unable to find one of 'kustomization.yaml'",
+    "example/kustomization.yaml": "file is not directory",
+    "both": "Found multiple kustomization files",
+    "misspelled": "invalid Kustomization:",
+}
+
+
+@pytest.mark.parametrize("folder", REFUSALS)
+def test_what_kustomize_itself_refuses_is_in_the_readme_with_its_fix(tmp_path: Path, folder: str) -> None:
+    deploy = tmp_path / "deploy"
+    shutil.copytree(WATCHER / "deploy", deploy)
+    example = (deploy / "example" / "kustomization.yaml").read_text()
+    for name, text in (("beside", example.replace("../base", "../../base")), ("misspelled", example.replace("resources:", "resuorces:"))):
+        (deploy / name).mkdir()
+        (deploy / name / "kustomization.yaml").write_text(text)
+    shutil.copytree(deploy / "example", deploy / "both")
+    (deploy / "both" / "kustomization.yml").write_text(example)
+    command = [str(Path(sys.executable).parent / "kubectl"), "kustomize", str(deploy / folder)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.returncode != 0
+    assert REFUSALS[folder] in run.stderr
+    rows = [line for line in (WATCHER / "README.md").read_text().splitlines() if line.startswith("| `")]
+    assert sum(REFUSALS[folder].split("'")[0].strip() in row for row in rows) == 1

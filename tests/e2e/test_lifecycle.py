@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import yaml
-from crossmesh.steps import look
+from crossmesh.usecases import look as looks
 
 from tests.e2e.conftest import Deployed
-from tests.e2e.test_operating import crossmesh
+from tests.support.command_line import crossmesh
 from world.application import Application
 from world.aws.clients import client
 from world.clusters.client import Cluster, wait_for
@@ -150,6 +150,8 @@ def test_another_owner_shares_the_service_and_of_the_same_one_both_stop_until_a_
 
     deploy(here.world.document, stack=OTHER, Schedule="DISABLED", Owner=OTHER, config=configured(tmp_path / "own", OTHER))
     other = Application(here.world, OTHER)
+    targets = [one["Target"]["Arn"].rpartition(":")[2] for one in client(here.world.document, "scheduler").list_schedules()["Schedules"]]
+    assert sorted(targets) == sorted(f"{stack}-{kind}" for stack in (here.app.stack, OTHER) for kind in ("look", "canary")), "each has its own"
     wait_for(lambda: other.look(120).kind == "quiet", 120, "a quiet look of the other")
     assert here.app.pods() == colours | {green}
     assert registered(here, "crossmesh/owner") == {"demo", OTHER}
@@ -163,7 +165,7 @@ def test_another_owner_shares_the_service_and_of_the_same_one_both_stop_until_a_
     assert writes(here) == {"TagResource"}, "its word that it is there, and nothing else"
     named_in(here, OTHER)
     # The earlier one reads the tags with its lists, at the latest after 10 minutes; without the last lists it does so now.
-    client(here.world.document, "s3").delete_object(Bucket=here.app.outputs["RunStore"], Key=look.REGISTRY)
+    client(here.world.document, "s3").delete_object(Bucket=here.app.outputs["RunStore"], Key=looks.REGISTRY)
     here.app.look(120)
     named_in(here, here.app.stack)
     here.app.calls(reset=True)

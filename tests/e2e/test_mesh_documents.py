@@ -14,10 +14,10 @@ from urllib.request import Request, urlopen
 
 import pytest
 import yaml
-from crossmesh.core.exact import two_sided
+from crossmesh.core.canary.binomial import two_sided
 
 from tests.e2e.conftest import Deployed
-from tests.e2e.test_operating import crossmesh
+from tests.support.command_line import crossmesh
 from world.aws.clients import client
 from world.aws.seed import open_port, seed
 from world.clusters.client import Cluster, apply, wait_for
@@ -26,6 +26,7 @@ from world.deploy import ROOT, deploy
 pytestmark = pytest.mark.e2e
 
 HOWTO, ARTICLE = "howto-k8s-cross-cluster", "appmesh-demo"
+SPACE, DOTTED = f"{HOWTO}.pvt.aws.local", "api-1.5"
 WALKTHROUGH = ROOT / "world" / "walkthrough"
 
 
@@ -90,15 +91,27 @@ def edited(here: Deployed, name: str) -> Path:
     return folder
 
 
+def spaces(here: Deployed) -> dict[str, str]:
+    """HttpName -> id of the namespaces that share the repository's name."""
+    found = [space for space in here.app.registry.list_namespaces()["Namespaces"] if space["Name"] == SPACE]
+    return {space["Properties"]["HttpProperties"]["HttpName"]: space["Id"] for space in found}
+
+
 @pytest.fixture
 def both(here: Deployed) -> Iterator[dict[str, Placed]]:
-    """One deployment with the documents of both meshes."""
+    """One deployment with the documents of both meshes. One has a dot in a service's name, and a namespace whose name is used twice."""
     folder = edited(here, "config-both")
-    shutil.copy(WALKTHROUGH / "howto" / "mesh.yaml", folder / "mesh" / "howto.yaml")
+    documents = (WALKTHROUGH / "howto" / "mesh.yaml").read_text()
+    assert documents.count("serviceName: colorapp") == 2
+    (folder / "mesh" / "howto.yaml").write_text(documents.replace("serviceName: colorapp", f"serviceName: {DOTTED}"))
     settings = folder / "crossmesh.yaml"  # with two meshes of the same names a bare one is ambiguous
-    settings.write_text(re.sub(r"(of|blue|red): (colorapp)", rf"\1: {ARTICLE}/\2", settings.read_text()))
     registry = client(here.world.document, "servicediscovery")
-    registry.create_private_dns_namespace(Name=f"{HOWTO}.pvt.aws.local", Vpc=seed(here.world.document)["vpc_id"])
+    registry.create_private_dns_namespace(Name=SPACE, Vpc=seed(here.world.document)["vpc_id"])
+    wait_for(lambda: spaces(here), 20, "a namespace")
+    registry.create_private_dns_namespace(Name=SPACE, Vpc="vpc-of-somebody-else")
+    ids = wait_for(lambda: found if len(found := spaces(here)) == 2 else None, 20, "two namespaces of one name")
+    text = re.sub(r"(of|blue|red): (colorapp)", rf"\1: {ARTICLE}/\2", settings.read_text())
+    settings.write_text(text.replace("mesh:\n", f"mesh:\n  namespaces: {{{SPACE}: {ids[SPACE]}}}\n", 1))
     open_port(here.world.document, "eksc1", "eksc2", 8080)
     placed = {mesh: Placed(here, mesh) for mesh in (ARTICLE, HOWTO)}
     try:
@@ -108,6 +121,13 @@ def both(here: Deployed) -> Iterator[dict[str, Placed]]:
         placed[HOWTO].gone()
         placed[ARTICLE].put("eksc1", "eksc2")
         deploy(here.world.document, Mode="apply", Schedule="DISABLED")
+        wait_for(lambda: here.app.look(90).kind == "quiet", 90, "a quiet look")
+        # A name that means two namespaces hides what was in them: every look of the tests that follow would read all anew.
+        for space in spaces(here).values():
+            of_it = [{"Name": "NAMESPACE_ID", "Values": [space]}]
+            wait_for(lambda of_it=of_it: not (here.app.look(90) and registry.list_services(Filters=of_it)["Services"]), 120, "no service")
+            registry.delete_namespace(Id=space)
+        wait_for(lambda: not spaces(here), 20, "the namespaces to be gone")
         wait_for(lambda: here.app.look(90).kind == "quiet", 90, "a quiet look")
         assert {m["meshName"] for m in here.app.mesh.list_meshes()["meshes"]} == {ARTICLE}, (
             "the mesh that no document declares any more is gone"
@@ -136,8 +156,33 @@ def test_both_walkthroughs_carry_traffic_in_both_placements_and_are_then_quiet(h
             counts = placed.mix(200)
             assert set(counts) == {"blue", "red"}, (mesh, front, counts)
             assert two_sided(counts["blue"], 200, 0.5) >= 0.001, (mesh, front, counts)
+    services = {
+        space: here.app.registry.list_services(Filters=[{"Name": "NAMESPACE_ID", "Values": [space]}])["Services"]
+        for space in spaces(here).values()
+    }
+    assert {service["Name"] for service in services[spaces(here)[SPACE]]} == {DOTTED, "front"}
+    assert sum(map(len, services.values())) == 2, "nothing in the other namespace of the name"
     names = {node["virtualNodeName"] for node in here.app.mesh.list_virtual_nodes(meshName=HOWTO)["virtualNodes"]}
     assert names == {f"{node}_{HOWTO}" for node in ("front", "colorapp-blue", "colorapp-red")}
+
+
+def hostile_tenant(file: Path) -> Path:
+    """A namespace of the mesh that takes names and a Cloud Map service of another, refers to nothing, and selects everybody's pods."""
+    labels = {"mesh": ARTICLE}
+    listeners = [{"portMapping": {"port": 8080, "protocol": "http"}}]
+    taken = {"awsCloudMap": {"namespaceName": f"{ARTICLE}.pvt.aws.local", "serviceName": "colorapp"}}
+    specs: dict[str, tuple[str, dict[str, Any]]] = {
+        "taken": ("VirtualNode", {"podSelector": {"matchLabels": {"app": "x"}}, "listeners": listeners, "serviceDiscovery": taken}),
+        "named": ("VirtualNode", {"awsName": f"front_{ARTICLE}", "podSelector": {"matchLabels": {"app": "x"}}, "listeners": listeners}),
+        "nonsense": ("VirtualNode", {"podSelector": [1], "listeners": "none"}),
+        "nowhere": ("VirtualService", {"provider": {"virtualRouter": {"virtualRouterRef": {"name": "none"}}}}),
+    }
+    items: list[dict[str, Any]] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team", "labels": labels}}]
+    for name, (kind, spec) in specs.items():
+        version = "appmesh.k8s.aws/v1beta2"
+        items.append({"apiVersion": version, "kind": kind, "metadata": {"namespace": "team", "name": name}, "spec": spec})
+    file.write_text(yaml.safe_dump_all(items))
+    return file
 
 
 def test_manifests_read_live_from_a_cluster_are_followed_and_stay_in_force_when_it_goes_dark(here: Deployed) -> None:
@@ -154,7 +199,10 @@ def test_manifests_read_live_from_a_cluster_are_followed_and_stay_in_force_when_
     router = {"meshName": ARTICLE, "virtualRouterName": f"colorapp_{ARTICLE}", "routeName": "color-route"}
 
     def weights() -> list[int]:
-        spec = here.app.mesh.describe_route(**router)["route"]["spec"]
+        try:
+            spec = here.app.mesh.describe_route(**router)["route"]["spec"]
+        except here.app.mesh.exceptions.NotFoundException:
+            return []
         return [target["weight"] for target in spec["httpRoute"]["action"]["weightedTargets"]]
 
     try:
@@ -165,18 +213,24 @@ def test_manifests_read_live_from_a_cluster_are_followed_and_stay_in_force_when_
         there = here.colours.get("VirtualRouter", ARTICLE, "colorapp")["spec"]["routes"]
         there[0]["httpRoute"]["action"]["weightedTargets"][0]["weight"] = 3
         here.colours.patch("VirtualRouter", ARTICLE, "colorapp", {"spec": {"routes": there}})
-        here.app.look(90)
-        assert sorted(weights()) == [1, 3], "kubectl apply is the change"
+        wait_for(lambda: here.app.look(90) and sorted(weights()) == [1, 3], 90, "kubectl apply to be the change")
+        apply(here.world.document, "eksc2", hostile_tenant(here.world.dir / "tenant.yaml"))
+        here.front.scale(ARTICLE, "front", 2)
+        names = {pod["metadata"]["name"] for pod in here.front.wait_ready(ARTICLE, "app=front", 2)}
+        here.app.hint()
+        assert here.app.wait_pods(names, "front") < 10, "the documents of one tenant hold up nobody"
+        assert here.app.instances() == before
+        assert "team/" in str(crossmesh(here, "status")[1]["manifests"])
         here.colours.tell("dark", {"on": True})
         here.app.look(90)
         here.app.mesh.delete_route(**router)
-        here.app.look(90)
-        assert sorted(weights()) == [1, 3], "the last seen documents stay in force, and drift is repaired by them"
+        wait_for(lambda: here.app.look(90) and sorted(weights()) == [1, 3], 90, "drift to be repaired by the documents that were seen last")
         code, told = crossmesh(here, "status")
         assert code == 3
         assert told["manifests"]["lines"][0]["cause"] in ("unreachable", "cut")
         assert here.app.instances() == before
     finally:
         here.colours.tell("dark", {"on": False})
+        here.front.scale(ARTICLE, "front", 1)
         deploy(here.world.document, Mode="apply", Schedule="DISABLED")
         here.heal()

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
 import pytest
-from crossmesh.core.exact import two_sided
+from crossmesh.core.canary.binomial import two_sided
 
 from tests.e2e.conftest import Deployed
-from tests.e2e.test_operating import crossmesh
+from tests.support.command_line import crossmesh
 from world.clusters.client import wait_for
 
 pytestmark = pytest.mark.e2e
@@ -77,4 +77,4 @@ def test_a_shift_moves_the_mix_step_by_step_and_a_red_canary_reverts_it(here: De
         wait_for(lambda: here.app.look(60) is not None and weights() == (1, 1), 60, "the declared weights")
     finally:
         here.colours.tell(f"pods/appmesh-demo/{pod}/behave", {})
-    assert "ended, canary front-color is red" in crossmesh(here, "status")[1]["shifts"][-1]
+    assert "ended: canary front-color is red" in crossmesh(here, "status")[1]["shifts"][-1]

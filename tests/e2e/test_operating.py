@@ -12,21 +12,13 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Deployed
+from tests.support.command_line import contest, crossmesh
 from world.application import NAMESPACE
 from world.aws.clients import client, environment
 from world.clusters.client import wait_for
 from world.deploy import ROOT
 
 pytestmark = pytest.mark.e2e
-
-
-def crossmesh(here: Deployed, *arguments: str, folder: Path = ROOT) -> tuple[int, Any]:
-    """The command line as a person runs it in a folder; its exit code and JSON."""
-    command = [sys.executable, "-m", "crossmesh.cli", *arguments, "--json"]
-    done = subprocess.run(
-        command, cwd=folder, env={**os.environ, **environment(here.world.document)}, capture_output=True, text=True, check=False
-    )
-    return done.returncode, json.loads(done.stdout) if done.stdout.strip() else done.stderr
 
 
 def test_drift_is_noticed_by_its_cloudtrail_event_alone(here: Deployed) -> None:
@@ -49,15 +41,114 @@ def test_drift_is_noticed_by_its_cloudtrail_event_alone(here: Deployed) -> None:
     assert still.at == after.at, "our own writes are no hints"
 
 
+def test_writes_into_other_services_cost_no_look(here: Deployed) -> None:
+    """What another tool registers in a service of its own ends at one question; a write into ours right after it is noticed."""
+    registry = here.app.registry
+    space = registry.list_namespaces()["Namespaces"][0]["Id"]
+    theirs = registry.create_service(Name="of-a-stranger", NamespaceId=space, Type="HTTP")["Service"]["Id"]
+    time.sleep(2)
+    before = here.app.last("look")
+    for n in range(12):
+        registry.register_instance(ServiceId=theirs, InstanceId=f"i{n}", Attributes={"AWS_INSTANCE_IPV4": f"10.9.0.{n}"})
+    time.sleep(6)
+    after = here.app.last("look")
+    assert before is not None
+    assert after is not None
+    assert after.at == before.at
+    ours = next(s["Id"] for s in registry.list_services()["Services"] if s["Name"] == "colorapp")
+    held = here.app.instances()
+    registry.deregister_instance(ServiceId=ours, InstanceId=max(held))
+    wait_for(lambda: (last := here.app.last("look")) is not None and last.at > before.at, 20, "a look for the write into ours")
+    wait_for(lambda: here.app.instances() == held, 30, "the instance to be back")
+    for n in range(12):
+        registry.deregister_instance(ServiceId=theirs, InstanceId=f"i{n}")
+
+
 def test_status_says_in_json_and_exit_code_whether_all_is_well(here: Deployed) -> None:
     wait_for(lambda: (verdict := here.app.canary().last) and verdict.kind == "good", 60, "a good canary")
-    code, found = crossmesh(here, "status")
-    assert (code, found["ok"], found["problems"]) == (0, True, [])
+    here.app.look()
+    code, found = crossmesh(here, "status", "--wait=60")
+    assert (code, found["ok"], found["problems"], found["state"]) == (0, True, [], "as declared")
+    assert found["target"] == {**found["target"], "stack": here.app.stack, "region": "us-east-1", "owner": "demo", "mode": "apply"}
     here.colours.tell("dark", {"on": True})
     here.app.look()
     code, found = crossmesh(here, "status")
     assert code == 3
     assert "eksc2 is unseen" in found["problems"][0]
+
+
+def words(here: Deployed, *arguments: str, folder: Path = ROOT) -> tuple[int, str, str]:
+    """What a person reads: the exit code, stdout and stderr."""
+    command = [sys.executable, "-m", "crossmesh.cli", *arguments]
+    done = subprocess.run(
+        command, cwd=folder, env={**os.environ, **environment(here.world.document)}, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_a_person_in_the_wrong_folder_changes_nothing_and_sees_which_stack_it_was(here: Deployed, tmp_path: Path) -> None:
+    line = f"{here.app.stack} · 111122223333/us-east-1 · owner demo · mode apply"
+    code, out, err = words(here, "pause", folder=tmp_path)
+    assert (code, out.startswith(line)) == (1, True), out + err
+    assert "there is no crossmesh.yaml in config that says it is yours" in err
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    settings = tmp_path / "config" / "crossmesh.yaml"
+    settings.write_text(settings.read_text().replace("owner: demo", "owner: shop-prod"))
+    for verb in (("pause",), ("drain", "--yes"), ("shift", "colorapp", "--end", "--yes"), ("redrive", "--yes")):
+        code, out, err = words(here, *verb, folder=tmp_path)
+        assert (code, "its owner is 'demo'" in err) == (1, True), err
+    for verb in ("plan", "doctor"):
+        code, out, err = words(here, verb, folder=tmp_path)
+        assert (code, "refusing to compare" in err, "deploy it" in out + err) == (1, True, False), err
+    code, out, _ = words(here, "status", folder=tmp_path)
+    assert (code, "the configuration here is not that of" in out) == (3, True), out
+    assert here.app.look().kind == "quiet"
+    assert words(here, "status", folder=ROOT)[1].startswith(line)
+
+
+def test_status_is_green_only_once_it_is_known_what_a_run_did(here: Deployed) -> None:
+    here.app.canary(requests=20)  # a verdict that is not stale
+    here.colours.scale("appmesh-demo", "colorapp-blue", 2)
+    here.colours.wait_ready("appmesh-demo", "app=colorapp", 3)
+    here.app.hint()
+    told: list[tuple[bool, str, int, int]] = []
+
+    def green() -> bool:
+        code, found = crossmesh(here, "status")
+        told.append((found["ok"], found["state"], found["counts"]["registered"], found["counts"]["wanted"]))
+        assert (code == 0) == found["ok"]
+        if here.app.pods() == here.colour_pods():
+            here.app.look()
+        return bool(found["ok"]) and found["counts"]["wanted"] == 4  # three colours and the front
+
+    wait_for(green, 60, "a green status")
+    assert all(registered == wanted for ok, _, registered, wanted in told if ok), told
+    assert {state for ok, state, *_ in told if not ok} <= {"converging", "not as declared"}, told
+
+
+def test_a_plan_that_empties_a_virtual_node_shouts_and_stops_ci(here: Deployed, tmp_path: Path) -> None:
+    """One letter wrong in a podSelector."""
+    shutil.copytree(ROOT / "config", tmp_path / "config")
+    for file in (tmp_path / "config" / "mesh").glob("*.yaml"):
+        file.write_text(file.read_text().replace("version: blue", "version: bleu"))
+    code, out, _ = words(here, "plan", "--config", str(tmp_path / "config"))
+    assert code == 3
+    assert "EMPTIES virtual node appmesh-demo/colorapp-blue (1 instance): no pod matches" in out
+    assert "version is blue, not bleu" in out
+    assert "1 to remove after confirmation" in out
+    assert words(here, "plan", "--config", str(tmp_path / "config"), "--fail-on-removal")[0] == 1
+    assert words(here, "plan", "--fail-on-removal")[0] == 0
+
+
+def test_a_shift_to_nothing_is_refused(here: Deployed) -> None:
+    assert here.app.canary(requests=60).last is not None
+    here.colours.scale("appmesh-demo", "colorapp-red", 0)
+    here.app.hint()
+    wait_for(lambda: not any("red" in pod for pod in here.app.pods()), 60, "red to be gone")
+    code, _, err = words(here, "shift", "colorapp", "--to", "colorapp-red=100", "--yes")
+    assert (code, "colorapp-red would get 100 % and has no ready instance" in err) == (1, True), err
+    code, _, err = words(here, "shift", "colorapp", "--to", "colorapp-blue=50,colorapp-blue=40", "--yes")
+    assert (code, "stands twice" in err) == (2, True), err
 
 
 def test_plan_shows_what_the_next_run_does_and_writes_nothing(here: Deployed) -> None:
@@ -100,8 +191,20 @@ def test_a_dead_clusters_instances_go_when_a_person_says_so_and_come_back_with_i
 
 
 def test_drain_empties_and_resume_fills(here: Deployed) -> None:
+    code, _, err = words(here, "drain")
+    assert (code, "drain removes all 3 instances (colorapp.appmesh-demo.pvt.aws.local 2, front.appmesh-demo.pvt.aws.local 1)" in err) == (
+        1,
+        True,
+    ), err
     assert crossmesh(here, "drain", "--yes")[0] == 0
     here.app.wait_pods(set())
+    here.app.look()
+    code, found = crossmesh(here, "status")
+    assert (code, found["state"], found["drained"]) == (3, "drained", True)
+    for verb in ("status", "plan", "doctor"):
+        code, out, _ = words(here, verb)
+        assert (code, out.splitlines()[1][:15]) == (3, "DRAINED by hand"), (verb, out)
+        assert "scale its Deployment" not in out
     assert crossmesh(here, "resume")[0] == 0
     here.app.wait_pods(here.colour_pods())
 
@@ -119,38 +222,13 @@ def test_the_last_run_is_explained_and_replays_byte_for_byte(here: Deployed) -> 
     assert crossmesh(here, "replay", run.id) == (0, {"run": run.id, "same": True})
 
 
-def contest(here: Deployed) -> str:
-    """Somebody removes a fresh instance twice: the service is stopped; the instance."""
-    here.colours.scale("appmesh-demo", "colorapp-blue", 2)
-    here.colours.wait_ready("appmesh-demo", "app=colorapp", 3)
-    here.app.hint()
-    here.app.wait_pods(here.colour_pods())
-    here.app.idle_all()
-    service = next(s["Id"] for s in here.app.registry.list_services()["Services"] if s["Name"] == "colorapp")
-    victim = next(i for i, a in here.app.instances().items() if a["k8s.io/pod"] == newest(here))
-    for _ in range(2):
-        here.app.registry.deregister_instance(ServiceId=service, InstanceId=victim)
-        wait_for(lambda: victim not in here.app.instances(), 10, "the victim to be gone")
-        wait_for(lambda: here.app.look().kind != "quiet", 30, "a look that notices")
-        here.app.idle_all()
-        time.sleep(1.5)
-    assert victim not in here.app.instances()
-    return victim
-
-
 def test_a_service_that_another_hand_keeps_emptying_is_stopped_and_resumed(here: Deployed) -> None:
     victim = contest(here)
     code, found = crossmesh(here, "status")
     assert code == 3
-    assert any("contested" in problem for problem in found["problems"])
+    assert any("competing-writer" in problem for problem in found["problems"])
     assert crossmesh(here, "resume", "colorapp.appmesh-demo.pvt.aws.local")[0] == 0
     wait_for(lambda: victim in here.app.instances(), 30, "the victim to be back")
-
-
-def newest(here: Deployed) -> str:
-    """Name of the youngest blue pod."""
-    pods = here.colours.ready_pods("appmesh-demo", "version=blue")
-    return str(max(pods, key=lambda pod: int(pod["metadata"]["resourceVersion"]))["metadata"]["name"])
 
 
 def test_apply_starts_the_deployed_run_and_follows_it_to_its_end(here: Deployed, tmp_path: Path) -> None:
@@ -162,7 +240,7 @@ def test_apply_starts_the_deployed_run_and_follows_it_to_its_end(here: Deployed,
     shutil.copytree(ROOT / "config", other)
     (other / "crossmesh.yaml").write_text((other / "crossmesh.yaml").read_text().replace("requests: 60", "requests: 61"))
     code, told = crossmesh(here, "apply", "--yes", "--config", str(other))
-    assert (code, "is not the deployed one" in told) == (1, True)
+    assert (code, "is not the one in force" in told) == (1, True)
     assert len(here.app.instances()) == 2, "nothing was written so far"
     code, found = crossmesh(here, "apply", "--yes")
     assert (code, found["status"], found["report"]["kind"], found["report"]["adds"]) == (0, "SUCCEEDED", "applied", 1)
@@ -175,7 +253,10 @@ def test_apply_starts_the_deployed_run_and_follows_it_to_its_end(here: Deployed,
 def test_init_asks_aws_what_the_parameters_are_and_says_what_is_missing(here: Deployed, tmp_path: Path) -> None:
     """As somebody does it in a folder of their own: the settings first, then the parameters and commands, after a mistake was told."""
     shutil.copytree(ROOT / "config", tmp_path / "config")
-    (tmp_path / "samconfig.toml").write_text(f'version = 0.1\n[default.global.parameters]\nstack_name = "{here.app.stack}"\n')
+    (tmp_path / "samconfig.toml").write_text(
+        f'version = 0.1\n[default.global.parameters]\nstack_name = "{here.app.stack}"\n'
+        '[default.deploy.parameters]\nparameter_overrides = ["World=local"]\n'  # where drift events need no trail
+    )
     code, told = crossmesh(here, "init", folder=tmp_path)
     assert (code, told["todo"]) == (0, [])
     (namespace,) = [found for found in here.app.registry.list_namespaces()["Namespaces"] if found["Name"] == NAMESPACE]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Deployed
-from tests.e2e.test_operating import crossmesh
+from tests.support.command_line import crossmesh
 from world.clusters.client import wait_for
 
 pytestmark = pytest.mark.e2e
@@ -28,7 +28,8 @@ def test_a_canarys_request_is_followed_from_the_load_balancer_over_front_to_a_co
     assert any(one == "front_appmesh-demo" and two.startswith("colorapp-") for one, two in calls), calls
     assert any(one.startswith("crossmesh-ProbeFront") and two == "front_appmesh-demo" for one, two in calls), calls
     assert verdict["trace"] in drawn["traces"]
-    code, found = crossmesh(here, "status")
+    here.app.look()
+    code, found = crossmesh(here, "status", "--wait=60")
     assert (code, found["canaries"]["front-color"]["kind"]) == (0, "good")
     code, runs = crossmesh(here, "canary", "history", "front-color")
     assert (code, runs["front-color"]["last"]["run"]) == (0, verdict["run"])
@@ -63,9 +64,9 @@ def test_a_broken_promise_is_told_with_its_answers_and_exit_code_3(here: Deploye
 
 def test_what_does_not_exist_is_refused(here: Deployed) -> None:
     code, said = crossmesh(here, "canary", "run", "nobody")
-    assert code == 1
+    assert code == 2
     assert "front-color" in said, "it names those there are"
     code, said = crossmesh(here, "trace", "1-67a1b2c3-0123456789abcdef01234567")
     assert code == 1
     assert "no trace" in said
-    assert crossmesh(here, "trace", "nonsense")[0] == 1
+    assert crossmesh(here, "trace", "nonsense")[0] == 2

@@ -1,6 +1,5 @@
 """A world leaves nothing behind, however it ends."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -9,23 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.processes import processes
 from world.deploy import ROOT
 
 pytestmark = pytest.mark.e2e
-
-
-def processes(folder: Path) -> list[str]:
-    """Command lines and working files of everything that belongs to a world."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and int(entry.name) != os.getpid():
-            try:
-                line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            except OSError:
-                continue
-            if str(folder) in line:
-                found.append(line)
-    return found
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])

@@ -1,4 +1,4 @@
-"""Taking over from AWS's App Mesh controller by the runbook of docs/operating.md, in a world of its own; its Cloud Map service was made with custom health.
+"""Taking over from AWS's App Mesh controller by docs/how-to/take-over.md, in a world of its own; its Cloud Map service was made with custom health.
 
 The controller is its Deployment, its instances as it writes them, and the readiness gate that its webhook gives pods: there is no binary of it to run.
 """
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Deployed
-from tests.e2e.test_operating import crossmesh
+from tests.support.command_line import crossmesh
 from world.application import NAMESPACE, Application
 from world.clusters.client import Cluster, apply, wait_for
 from world.deploy import ROOT, deploy
@@ -43,6 +43,7 @@ def left_behind(here: Deployed) -> None:
     template = copy.deepcopy(here.colours.get("Deployment", "appmesh-demo", "colorapp-red")["spec"]["template"])
     labels = {"app.kubernetes.io/name": "appmesh-controller"}
     template["metadata"] = {"labels": labels}
+    template["spec"]["serviceAccountName"] = "appmesh-controller"
     here.colours.apply(
         {
             "apiVersion": "apps/v1",
@@ -129,7 +130,7 @@ def test_the_runbook_takes_over_a_mesh_from_awss_controller(here: Deployed, tmp_
     assert any("appmesh-system/appmesh-controller" in text for text in [*status["problems"], *status.get("notes", ())]), status
 
     deploy(here.world.document, Mode="apply", Schedule="DISABLED")
-    wait_for(lambda: here.app.look(120).kind != "quiet", 60, "a look of the new version")
+    wait_for(lambda: here.app.look(120).kind != "observe", 60, "a look of the new mode")
     here.app.idle_all()
     assert here.app.instances() == left, "two writers never: that cluster's instances wait for injector-only"
     code, status = crossmesh(here, "status")
@@ -164,4 +165,5 @@ def test_the_runbook_takes_over_a_mesh_from_awss_controller(here: Deployed, tmp_
     here.app.hint()
     wait_for(lambda: health(here, red) == "HEALTHY", 60, "its mark to go")
     here.app.idle_all()
-    assert crossmesh(here, "status", "--config", str(tmp_path / "config"))[1]["problems"] == []
+    here.app.look()
+    assert crossmesh(here, "status", "--wait=60", "--config", str(tmp_path / "config"))[1]["problems"] == []

@@ -62,6 +62,24 @@ def test_another_cluster_under_the_same_name_is_not_believed(here: Deployed) -> 
         here.colours.tell("identity", {"uid": old})
 
 
+def test_an_evicted_pods_instance_and_one_on_a_dead_node_leave(here: Deployed) -> None:
+    """Failed under restartPolicy Always is dead at once; Ready False beside ContainersReady True is unready, under the brake."""
+    red, blue = (here.colours.ready_pods("appmesh-demo", f"version={colour}")[0]["metadata"]["name"] for colour in ("red", "blue"))
+    here.colours.tell(f"pods/appmesh-demo/{red}/evict")
+    wait_for(lambda: len(here.colour_pods() - {red}) == 2, 20, "a pod in its place")
+    here.app.hint()
+    here.app.wait_pods(here.colour_pods(), seconds=60)
+    assert red not in here.app.pods()
+    here.colours.tell(f"pods/appmesh-demo/{blue}/lose")
+    here.app.hint()
+    wait_for(lambda: blue not in here.app.pods(), 60, "the instance of the pod whose node died to leave")
+    for name in (red, blue):
+        here.colours.delete("Pod", "appmesh-demo", name, grace=0)
+    here.colours.wait_ready("appmesh-demo", "app=colorapp", 2)
+    here.app.hint()
+    here.app.wait_pods(here.colour_pods(), seconds=60)
+
+
 def test_really_emptied_is_exact_after_the_second_listing(here: Deployed) -> None:
     """All pods of a colour vanish without ever being seen Terminating: held back once, then believed."""
     blue = [pod["metadata"]["name"] for pod in here.colours.ready_pods("appmesh-demo", "version=blue")]

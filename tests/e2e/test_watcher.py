@@ -70,11 +70,18 @@ def test_a_watcher_may_hint_and_nothing_else(watched: Deployed) -> None:
     with urllib.request.urlopen(request, timeout=5) as answer:
         keys = json.load(answer)
     own = (keys["AccessKeyId"], keys["SecretAccessKey"], keys["Token"])
-    entry = {"Source": "crossmesh.watcher", "DetailType": "Nothing", "Detail": "{}"}
+    entry = {"Source": "crossmesh.watcher", "DetailType": "Pods changed", "Detail": "{}"}
     events = client_as(watched.world.document, "events", *own)
     assert events.put_events(Entries=[{**entry, "EventBusName": watched.app.outputs["HintBusArn"]}])["FailedEntryCount"] == 0
     with pytest.raises(ClientError, match="AccessDenied"):
         events.put_events(Entries=[{**entry, "EventBusName": "default"}])
+    for other in (
+        {"Source": "crossmesh.cli", "DetailType": "Canary requested"},
+        {"DetailType": "Canary requested"},
+        {"Source": "crossmesh.cli"},
+    ):
+        with pytest.raises(ClientError, match="AccessDenied"):  # it starts no canary
+            events.put_events(Entries=[{**entry, **other, "EventBusName": watched.app.outputs["HintBusArn"]}])
     for service, call in (("servicediscovery", "list_services"), ("eks", "list_clusters"), ("dynamodb", "list_tables")):
         with pytest.raises(ClientError, match="AccessDenied"):
             getattr(client_as(watched.world.document, service, *own), call)()

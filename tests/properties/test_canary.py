@@ -6,9 +6,9 @@ from fractions import Fraction
 from functools import cache
 
 import pytest
-from crossmesh.core.canary import Memory, Sample, judge
-from crossmesh.core.exact import binomial, two_sided
-from crossmesh.core.mix import ALPHA_ALONE, ALPHA_POOLED, FALSE_ALARMS_A_DAY, RUNS_A_DAY, WINDOW, mix_p_value
+from crossmesh.core.canary.binomial import binomial, two_sided
+from crossmesh.core.canary.judge import CanaryHistory, Sample, judge
+from crossmesh.core.canary.split_test import ALPHA_ALONE, ALPHA_POOLED, FALSE_ALARMS_A_DAY, RUNS_A_DAY, WINDOW, mix_p_value
 from crossmesh.core.settings import CanarySettings, Expect, Mix
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -61,7 +61,7 @@ def windows(seed: int, number: int, promised: dict[str, Fraction], real: dict[st
     canary, nodes, sample = canary_of("".join(promised))
     expected = {nodes[name]: share for name, share in promised.items()}
     names, weights = list(real), [float(share) for share in real.values()]
-    before = Memory()
+    before = CanaryHistory()
     exactly = [sample[name] for name, share in promised.items() for _ in range(int(share * REQUESTS))]
     for minute in range(WINDOW if fresh else 0):
         verdict, before = judge(canary, exactly, expected, before, nodes, at=60.0 * minute)
@@ -137,7 +137,7 @@ def test_more_lost_answers_never_speak_more_against_the_mix_where_they_stand_for
 )
 def test_any_samples_give_a_verdict_that_holds_together(samples: list[Sample]) -> None:
     canary, nodes, _ = canary_of("br")
-    verdict, memory = judge(canary, samples, {nodes[name]: share for name, share in HALF.items()}, Memory(), nodes, at=1.0)
+    verdict, memory = judge(canary, samples, {nodes[name]: share for name, share in HALF.items()}, CanaryHistory(), nodes, at=1.0)
     assert verdict.requests == len(samples)
     assert (verdict.kind == "no-data") == (not samples)
     assert (verdict.kind == "good") == (bool(samples) and all(check.good for check in verdict.checks))

@@ -6,26 +6,19 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 from crossmesh import runtime
 from crossmesh.adapters.cloud_map import CloudMap
-from crossmesh.adapters.eks import Access
-from crossmesh.adapters.kubernetes import KubernetesClusters
-from crossmesh.core.settings import ClusterSettings
-from crossmesh.core.views import Seen, Unseen
+from crossmesh.core.observed import Seen, Unseen
 from crossmesh.errors import CrossmeshError
-from crossmesh.ports import PodRef
-from crossmesh.steps import look, observe_cluster, release_lease, take_lease
+from crossmesh.steps import apply_registry, look, release_lease, take_lease
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-CLUSTER = ClusterSettings(name="one", eks="one", region="us-east-1")
-TOKEN = "k8s-aws-v1.c2VjcmV0LXRva2Vu"
-REGISTERED = (PodRef(namespace="shop", name="a", uid="u1"), PodRef(namespace="shop", name="b", uid="u2"))
+from tests.support.hostile_answers import GOOD, REGISTERED, TOKEN, observe, pod
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 9) | st.text(max_size=5),
@@ -34,46 +27,11 @@ JSON = st.recursive(
 )
 
 
-class Liar:
-    """The kubernetes client's transport, answering what it was given, over and over."""
-
-    def __init__(self, answers: list[tuple[int, bytes]]) -> None:
-        self.answers, self.turn = answers, 0
-
-    def call_api(self, *_: Any, **__: Any) -> Any:
-        status, body = self.answers[self.turn % len(self.answers)]
-        self.turn += 1
-        return SimpleNamespace(status=status, read=lambda: body)
-
-
-class NoEks:
-    """DescribeCluster and tokens without AWS."""
-
-    def access(self, *_: Any) -> Access:
-        return Access(endpoint="https://127.0.0.1:1", ca=b"")
-
-    def token(self, *_: Any) -> str:
-        return TOKEN
-
-    def forget(self, *_: Any) -> None:
-        """Nothing is cached."""
-
-
-def observe(answers: list[tuple[int, bytes]]) -> Seen | Unseen:
-    clusters = KubernetesClusters("us-east-1", NoEks())  # type: ignore[arg-type]
-    liar = Liar(answers)
-    clusters._client = lambda _: liar
-    return clusters.observe(CLUSTER, ("shop",), REGISTERED, "", {})
-
-
-def pod(name: str, uid: str) -> dict[str, Any]:
-    return {"metadata": {"name": name, "namespace": "shop", "uid": uid}, "status": {"podIP": "127.9.9.9"}}
-
-
-GOOD = [
-    {"metadata": {"name": "kube-system", "uid": "system"}},
-    {"kind": "PodList", "metadata": {"resourceVersion": "7"}, "items": [pod("a", "u1"), pod("b", "u2")]},
-]
+def test_true_answers_are_believed() -> None:
+    """Otherwise the lies below would prove nothing."""
+    view = observe([(200, json.dumps(answer).encode()) for answer in GOOD])
+    assert isinstance(view, Seen), view
+    assert {pod.name for pod in view.pods} == {"a", "b"}
 
 
 @settings(max_examples=150, deadline=None)
@@ -203,9 +161,9 @@ def test_no_event_gets_past_the_door_without_being_what_the_step_takes(event: An
     """A wrong event is refused with the field that is wrong, before anything is asked of the world."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runtime, "live_context", _reached)
-        for step in (look, observe_cluster, release_lease, take_lease):
+        for step in (look, apply_registry, release_lease, take_lease):
             with contextlib.suppress(msgspec.ValidationError, _ReachedError):
-                runtime.entrypoint(step.Request, step.run)(event, None)  # type: ignore[type-var, arg-type]
+                runtime.entrypoint(step.TASK)(event, None)
 
 
 class _ReachedError(Exception):

@@ -4,17 +4,17 @@ import json
 from typing import Any
 
 from crossmesh import codec
-from crossmesh.core.render import requests
-from crossmesh.core.topology_build import build
+from crossmesh.core.compiler.build import build
+from crossmesh.core.mesh.appmesh.render import requests
 from crossmesh.manifests import load
 from crossmesh.manifests.crd import KINDS, VERSION
 from crossmesh.manifests.legacy import KINDS as OLD_KINDS
 from crossmesh.manifests.schema import Flag, Listing, Record, Rule, Table, Text
-from crossmesh.manifests.settings_file import load_settings
+from crossmesh.manifests.settings.load import load_settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.manifest_texts import HEAD, manifest, node
+from tests.support.manifest_texts import HEAD, manifest, node
 
 DOCUMENTS = [
     *HEAD.split("---\n"),

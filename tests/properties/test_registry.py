@@ -7,12 +7,12 @@ from typing import Any
 
 import msgspec
 from crossmesh import codec
-from crossmesh.core.views import Sick, Unseen
+from crossmesh.core.observed import Outlier, Unseen
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.builders import context, pod
-from tests.passes import MemoryWorld
+from tests.support.builders import context, pod
+from tests.support.passes import MemoryWorld
 
 CLUSTERS, COLOURS = ("a", "b"), ("blue", "red")
 # An ECS task's instance, and one of another deployment over the same clusters.
@@ -39,7 +39,7 @@ steps = st.one_of(
     st.tuples(st.just("foreign"), number),
     st.tuples(st.just("theirs"), cluster, number, st.sampled_from(COLOURS)),
     st.tuples(st.just("custom health")),
-    st.tuples(st.just("sick"), number),
+    st.tuples(st.just("outlier"), number),
     st.tuples(st.just("wait"), st.sampled_from([1.0, 25.0, 700.0])),
     st.tuples(st.just("pass")),
     st.tuples(st.just("look")),
@@ -103,11 +103,11 @@ class Play:
                 world.registry.services[self.service] = msgspec.structs.replace(found, custom_health=True)
                 for instance in self.instances:
                     world.registry.statuses.setdefault(self.service, {}).setdefault(instance, "HEALTHY")
-            case ("sick", index):
+            case ("outlier", index):
                 ours = sorted(i for i, a in self.instances.items() if a.get("crossmesh/owner") == "prod")
                 named = ours[index % len(ours)] if ours else "nobody"
                 uid = self.instances[named]["crossmesh/pod-uid"] if ours else ""
-                world.state.documents["sick"] = codec.encode({named: Sick(uid=uid, evidence="500")})
+                world.state.documents["outliers"] = codec.encode({named: Outlier(uid=uid, evidence="500")})
             case ("theirs" | "custom health", *_):
                 pass
             case ("wait", seconds):
@@ -144,7 +144,7 @@ class Play:
     def run(self) -> None:
         before = {i: dict(a) for i, a in self.instances.items()}
         ready, unseen = self.ready(), set(self.world.clusters.failing)
-        sick = {s.uid for s in codec.decode(self.world.state.documents.get("sick", b"{}"), dict[str, Sick]).values()}
+        outliers = {s.uid for s in codec.decode(self.world.state.documents.get("outliers", b"{}"), dict[str, Outlier]).values()}
         unwell = self.unwell() if before else set()
         self.world.run(self.where)
         after = self.instances
@@ -159,7 +159,7 @@ class Play:
         for name, attributes in self.foreign.items():
             assert after[name] == attributes, "nobody else's instance is touched"
         if before:
-            assert not (self.unwell() & ready) - unwell - sick, "no live pod is marked but a sick one"
+            assert not (self.unwell() & ready) - unwell - outliers, "no live pod is marked but a sick one"
 
 
 def controllers(name: str, index: int, colour: str) -> dict[str, str]:
@@ -180,12 +180,12 @@ def test_whatever_happens_it_ends_exact_and_quiet(story: list[tuple[Any, ...]], 
     for step in story:
         play.play(step)
     play.world.clusters.failing.clear()
-    play.world.state.documents.pop("sick", None)
+    play.world.state.documents.pop("outliers", None)
     for _ in range(4):
         play.world.clock.sleep(700.0)  # beyond the brake's second listing and the contest's window
         play.run()
-    contested = "contested" in str(play.world.telemetry.reports[-1].withheld_counts)
-    if not contested:
+    competing_writers = "competing-writer" in str(play.world.telemetry.reports[-1].withheld_counts)
+    if not competing_writers:
         unwell = play.unwell() if play.world.registry.services else set()
         assert play.world.pods_in() - {"theirs"} - unwell == play.ready()
         left = [a for a in play.instances.values() if "appmesh.k8s.aws/mesh" in a and "crossmesh/owner" not in a]

@@ -13,6 +13,7 @@ from typing import Any, Self
 import botocore.exceptions
 from botocore import xform_name
 
+from tests.sim.clusters import Dripping
 from world.aws.models.app_mesh import OPERATIONS as APP_MESH
 from world.aws.models.cloud_map import OPERATIONS as CLOUD_MAP
 from world.aws.models.errors import AwsError
@@ -90,7 +91,7 @@ class _Aws:
     """`crossmesh.adapters.aws`, but for where its clients come from."""
 
     def __init__(self, real: types.ModuleType, made: Callable[[str, str, dict[str, Any]], Any]) -> None:
-        self.translated, self._made = real.translated, made
+        self.translated, self.unanswered, self._made = real.translated, real.unanswered, made
 
     def client(self, service: str, *_: Any, **__: Any) -> Client:
         return _CLIENTS[service](self._made)
@@ -99,7 +100,7 @@ class _Aws:
 @cache
 def _modules() -> tuple[types.ModuleType, types.ModuleType, types.ModuleType]:
     """The private copies, without threads: side by side is what the simulator decides, not the machine."""
-    found = private("crossmesh.adapters.cloud_map"), private("crossmesh.adapters.app_mesh"), private("crossmesh.adapters.kubernetes")
+    found = private("crossmesh.adapters.cloud_map"), private("crossmesh.adapters.app_mesh"), private("crossmesh.adapters.kubernetes.clusters")
     for module in (found[0], found[2]):
         module.__dict__["ThreadPoolExecutor"] = _InTurn
     return found
@@ -143,7 +144,21 @@ def clusters(now: Callable[[], float], transport: Callable[[str], Any]) -> Any:
     """The shipped Kubernetes adapter; `transport(cluster)` answers `request(path) -> (status, body)` or raises TimeoutError/ConnectionError/EOFError."""
     _, _, module = _modules()
     module.__dict__["time"] = _Time(now)
+    module.__dict__["within"] = _within(transport)
     return _simulated()(now, transport)
+
+
+def _within(transport: Callable[[str], Any]) -> Callable[..., Any]:
+    """The shipped `within`, without threads: what drips is waited for until the limit, and whose it is says for how long."""
+
+    def within(seconds: float, do: Callable[[], Any], late: Callable[[], Any]) -> Any:
+        try:
+            return do()
+        except Dripping as drip:
+            transport(str(drip)).waited = seconds
+            return late()
+
+    return within
 
 
 _DECODED_MOST = 512
@@ -153,16 +168,16 @@ _DECODED_MOST = 512
 def _simulated() -> Callable[..., Any]:
     """The shipped adapter's class over a transport of the simulator's. Answers are decoded once for equal bytes: what comes of it is never changed."""
     _, _, module = _modules()
-    not_seen, decode, pod_of = module._NotSeen, module._Api._decode, module.pod_of
+    not_seen, page, pod_of = module.NotSeen, module._Api._page, module.pod_of
     decoded: dict[tuple[bytes, Any], Any] = {}
     pods: dict[int, tuple[Any, Any]] = {}
 
-    def pod_of_once(item: Any) -> Any:
+    def pod_of_once(item: Any, now: float) -> Any:
         found = pods.get(id(item))
         if found is None or found[0] is not item:
             if len(pods) > _DECODED_MOST:
                 pods.clear()
-            found = pods[id(item)] = item, pod_of(item)
+            found = pods[id(item)] = item, pod_of(item, now)
         return found[1]
 
     module.__dict__["pod_of"] = pod_of_once
@@ -184,12 +199,14 @@ def _simulated() -> Callable[..., Any]:
                 raise not_seen("cut", path) from error
             return answer
 
-        def _decode(self, body: bytes, kind: Any, path: str) -> Any:
+        def sever(self) -> None: ...
+
+        def _page(self, body: bytes, kind: Any, path: str, size: int) -> Any:
             found = decoded.get((body, kind))
             if found is None:
                 if len(decoded) > _DECODED_MOST:
                     decoded.clear()
-                found = decoded[body, kind] = decode(self, body, kind, path)
+                found = decoded[body, kind] = page(self, body, kind, path, size)
             return found
 
     class Simulated(module.KubernetesClusters):  # type: ignore[name-defined,misc]

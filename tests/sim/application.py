@@ -91,4 +91,5 @@ def _meant(value: Any) -> str:
         return str(target[0] if isinstance(target, list) else target.partition(".")[0])
     if "Ref" in value:
         return str(value["Ref"])
-    return str(value["Fn::Sub"]).rpartition("-")[2].capitalize()
+    text = str(value["Fn::Sub"])
+    return asl.START if text.endswith(asl.START.partition(":states:")[2]) else text.rpartition("-")[2].capitalize()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from tests.sim.application import ROOT
-from tests.sim.explore import BASES, LAYOUTS, SMALL, calls_of, first_in
+from tests.sim.explore import BASES, LAYOUTS, SMALL, calls_of, first_in, under_lease
 from tests.sim.schedule import Event, Fault, Schedule, decode
 
 SIX = {"eksc1": {"front": 1, "blue": 2}, "eksc2": {"blue": 1, "red": 4}}
@@ -41,7 +41,10 @@ def everything() -> Iterator[Schedule]:
     yield from _windows()
     yield from _leases()
     yield from _mesh()
+    yield from _hostile()
+    yield from _neighbours()
     yield from _misjudged()
+    yield from _shifts()
 
 
 def _other_hands() -> Iterator[Schedule]:
@@ -60,8 +63,19 @@ def _other_hands() -> Iterator[Schedule]:
     yield _base((0, "delete-all", "eksc1", "front", 0), (130, "add", "eksc1", "front", 0))
     yield _base((0, "rebuild", "eksc2", "", 0))
     yield _base((0, "finish", "eksc2", "red", 0), (0, "finish", "eksc2", "red", 1), policy="sync")
+    for whose in (0.0, 1.0):
+        beside = ((0.0, "controller", "eksc2", "", whose), (1.0, "add", "eksc2", "blue", 0.0), (1.0, "terminate", "eksc2", "red", 0.0))
+        yield _base(*beside, *(((90.0, "controller", "eksc2", "none", 0.0),) if whose else ()))
+    yield _base((0, "evict", "eksc2", "red", 1), (0, "evict", "eksc2", "red", 2), (0, "lose", "eksc2", "blue", 0))
+    yield _base(*((0.0, "lose", "eksc2", "red", float(number)) for number in range(3)), (0, "add", "eksc2", "blue", 0))
     yield _base((0, "terminate", "eksc2", "red", 0), policy="upsert-only")
     yield _base((0, "add", "eksc2", "blue", 0), mode="observe")
+    two = _base(
+        (0, "add", "eksc2", "blue", 0), (0.1, "run", "", "", 0), (0.6, "run", "", "", 0), (0.8, "hint", "", "", 0), lag=2.5, hints="kept"
+    )
+    yield from (
+        msgspec.structs.replace(two, faults=(Fault(at=n, do="throttle"),)) for n, called in calls_of(two) if called == "Executions.running"
+    )
     yield _base((0, "add", "eksc2", "blue", -1.0), (1, "unready", "eksc2", "red", 0))
 
 
@@ -91,7 +105,7 @@ def _removals() -> Iterator[Schedule]:
     yield at_all(_base((0, "add", "eksc2", "blue", 0)), "Registry.register", "slow", 50.0)
     ill = _base((0, "unready", "eksc2", "red", 0), (6, "ready", "eksc2", "red", 0))
     yield msgspec.structs.replace(ill, faults=(Fault(at=0, do="stall", arg=3, what="apply_registry"),))
-    for lie in ("empty", "short", "old", "chain", "kind", "gone", "server-error"):
+    for lie in ("empty", "short", "old", "chain", "kind", "gone", "malformed", "server-error"):
         base = _base((0, "add", "eksc2", "red", 0), (0.1, "delete", "eksc2", "blue", 0))
         yield at_all(base, "Clusters.observe", "lie", what=lie)
     before = _base((0, "terminate", "eksc2", "red", 0), hints="kept")
@@ -103,11 +117,11 @@ def _removals() -> Iterator[Schedule]:
         yield at_all(cold, "Clusters.observe", "lie", what=lie)
     few = {"eksc1": {"front": 1, "blue": 4, "red": 2}, "eksc2": {"blue": 1}}
     crashed = _base((0, "add", "eksc1", "red", 0), (0, "run", "", "", 0), pods=few)
-    first = first_in(crashed, "observe_cluster") + 1
-    for later in range(3, 8):
-        yield msgspec.structs.replace(crashed, faults=(Fault(at=first, do="crash"), Fault(at=first + later, do="crash")))
+    for number, method in under_lease(crashed):
+        if method == "Clusters.observe":
+            yield msgspec.structs.replace(crashed, faults=(Fault(at=number, do="error"),))
     late = _base(*three, (0.1, "hint", "", "", 0), *((10.0, "delete", "eksc2", "red", 0.0) for _ in three))
-    yield msgspec.structs.replace(late, faults=(Fault(at=first_in(late, "take_lease"), do="pause", arg=25.0),))
+    yield msgspec.structs.replace(late, faults=(Fault(at=first_in(late, "take_lease"), do="pause", arg=37.0),))
 
 
 def _registry() -> Iterator[Schedule]:
@@ -126,6 +140,40 @@ def _registry() -> Iterator[Schedule]:
             yield msgspec.structs.replace(robbed, faults=(Fault(at=number, do="stale", arg=1),))
 
 
+def _hostile() -> Iterator[Schedule]:
+    """A pod whose owner gave it labels without number beside one that is to come in; a table that refuses reports; answers lost where requests are taken."""
+    flood = _base((0, "add", "eksc2", "flood", 0), (0, "add", "eksc1", "blue", 0), (3, "add", "eksc1", "red", 0))
+    named = msgspec.structs.replace(flood.events[0], name="f" * 250)
+    yield msgspec.structs.replace(flood, events=(named, *flood.events[1:]))
+    base = _base((0, "add", "eksc2", "blue", 0))
+    for number, called in calls_of(base):
+        if called == "State.write":
+            yield msgspec.structs.replace(base, faults=(Fault(at=number, do="refuse"),))
+    for step in range(20):
+        base = _base((0, "add", "eksc2", "blue", 0), (0.05 + step / 50, "add", "eksc1", "blue", 0), hints="kept")
+        for number, called in calls_of(base):
+            if called == "State.write_lease":
+                yield msgspec.structs.replace(base, faults=(Fault(at=number, do="lost"),))
+
+
+def _neighbours() -> Iterator[Schedule]:
+    """A cluster that drips or bombs beside one whose pods come and go; a pod that flaps beside others."""
+    for trouble in ("drip", "bomb"):
+        events = ((0.0, "dark", "eksc2", trouble, 0.0), (10.0, "add", "eksc1", "blue", 0.0), (70.0, "add", "eksc1", "red", 0.0))
+        more = ((75.0, "terminate", "eksc1", "blue", 0.0), (140.0, "add", "eksc1", "red", 0.0))
+        yield _base(*events, *more)
+        yield _base(*events, *more, (500.0, "lit", "eksc2", "", 0.0), hints="kept")
+    for kind in ("broken", "same-name", "foreign", "nonsense", "huge"):
+        written = ((0.0, "document", "eksc2", kind, 0.0), (1.0, "add", "eksc1", "blue", 0.0), (70.0, "document", "eksc1", "good", 0.0))
+        yield _base(*written, (75.0, "terminate", "eksc2", "red", 0.0), live=True, hints="kept")
+    drips = ((0.0, "document", "eksc2", "broken", 0.0), (1.0, "dark", "eksc2", "drip", 0.0), (10.0, "document", "eksc1", "good", 0.0))
+    yield _base(*drips, (12.0, "add", "eksc1", "blue", 0.0), (200.0, "lit", "eksc2", "", 0.0), live=True, hints="kept")
+    flaps = tuple((4.0 * turn, ("unready", "ready")[turn % 2], "eksc2", "red", 0.0) for turn in range(60))
+    yield _base(*flaps, (100.0, "add", "eksc1", "blue", 0.0), hints="kept")
+    labels = tuple((4.0 * turn, "relabel", "eksc2", ("blue", "red")[turn % 2], 0.0) for turn in range(60))
+    yield _base(*labels, hints="kept")
+
+
 def _leases() -> Iterator[Schedule]:
     calls = calls_of(SMALL)
     for number, method in calls:
@@ -142,14 +190,14 @@ def _leases() -> Iterator[Schedule]:
                     yield msgspec.structs.replace(base, faults=(*faults, Fault(at=number, do="beside", arg=number + later)))
     mesh = msgspec.structs.replace(SMALL, mesh=True, events=(*SMALL.events, Event(t=0.0, do="reroute"), Event(t=0.0, do="our-node")))
     for number, method in calls_of(mesh):
-        if method.startswith("MeshApi.") and method not in ("MeshApi.describe", "MeshApi.list", "MeshApi.tags"):
+        if method.startswith("AppMeshApi.") and method not in ("AppMeshApi.describe", "AppMeshApi.list", "AppMeshApi.tags"):
             for later in (30, 60, 90):
                 yield msgspec.structs.replace(mesh, faults=(Fault(at=number, do="beside", arg=number + later),))
     for number in range(20, 60, 4):
         yield msgspec.structs.replace(SMALL, faults=(Fault(at=number, do="kill"),))
         yield msgspec.structs.replace(SMALL, faults=tuple(Fault(at=number + more, do="error") for more in range(5)))
     deployed = _base((0, "terminate", "eksc1", "front", 0), (0.1, "run", "", "", 0), (8.0, "config", "", "", 2))
-    yield msgspec.structs.replace(deployed, faults=(Fault(at=first_in(deployed, "plan_registry") - 1, do="pause", arg=20.0),))
+    yield msgspec.structs.replace(deployed, faults=(Fault(at=under_lease(deployed)[0][0] - 1, do="pause", arg=20.0),))
     for step in range(0, 50, 2):
         yield _base((0, "add", "eksc2", "blue", 0), (0.2 + step / 100, "run", "", "", 0), hints="kept")
         yield _base((0, "add", "eksc2", "blue", 0), (0.2 + step / 200, "storm", "", "", 6), hints="kept")
@@ -158,10 +206,21 @@ def _leases() -> Iterator[Schedule]:
 def _mesh() -> Iterator[Schedule]:
     cold = Schedule(pods=LAYOUTS[1], cold=True, hints="lost", events=(Event(t=0.0, do="hint"),))
     for number, method in calls_of(cold):
-        if method == "MeshApi.create":
+        if method == "AppMeshApi.create":
             yield msgspec.structs.replace(cold, faults=(Fault(at=number, do="refuse"),))
     rerouted = _base((0, "reroute", "", "", 0), (12, "foreign-route", "", "", 0), mesh=True)
-    yield at_all(rerouted, "MeshApi.update", "lost")
+    yield at_all(rerouted, "AppMeshApi.update", "lost")
+
+
+def _shifts() -> Iterator[Schedule]:
+    """A canary that falls silent before, in the middle of, or after a shift; one whose judge or prober fails; a front that does what it can."""
+    late = (900.0, "hint", "", "", 0.0)
+    for minutes, when in ((1, 200.0), (1, 10.0), (3, 100.0), (16, 70.0)):
+        yield _base((0.0, "canaries", "", "", float(minutes)), (when, "shift", "", "", 10.0), late, mesh=True)
+    for what in ("judge_canary", "probe_front"):
+        silenced = _base((0.0, "canaries", "", "", 14.0), (5.0, "shift", "", "", 10.0), late, mesh=True)
+        yield msgspec.structs.replace(silenced, faults=(Fault(at=0, do="failing", arg=500.0, what=what),))
+    yield _base((0.0, "canaries", "", "", 16.0), (10.0, "shift", "", "", 5.0), (90.0, "front", "", "hostile", 0.0), late, mesh=True)
 
 
 def _misjudged() -> Iterator[Schedule]:

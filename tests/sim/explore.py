@@ -79,6 +79,15 @@ def first_in(schedule: Schedule, function: str) -> int:
     return next(int(words[0]) for words in (line.split() for line in trace[-calls:]) if words[2].endswith(f"/{function}"))
 
 
+def under_lease(schedule: Schedule) -> list[tuple[int, str]]:
+    """The calls of looks under the lease, in a play in which nothing goes wrong."""
+    trace: list[str] = []
+    calls = play(schedule, trace).calls
+    lines = [line.split() for line in trace[-calls:]]
+    runs = {where.removesuffix("/take_lease") for _, _, where, *_ in lines if where.endswith("/take_lease")}
+    return [(int(number), method) for number, _, where, method, *_ in lines if where.endswith("/look") and where.removesuffix("/look") in runs]
+
+
 def faults_at(number: int, method: str) -> Iterator[Fault]:
     """Everything single that can go wrong at one call. A crash after a read is a crash before the next call."""
     write = method.rpartition(".")[2] not in READS
@@ -150,7 +159,8 @@ def _small() -> tuple[int, ...]:
 
 
 _EVENTS = (
-    ("add", 8), ("terminate", 6), ("delete", 5), ("unready", 4), ("ready", 4), ("finish", 1), ("replace", 3), ("relabel", 3), ("reuse-ip", 4),
+    ("add", 8), ("terminate", 6), ("delete", 5), ("unready", 4),
+    ("ready", 4), ("finish", 1), ("evict", 2), ("lose", 3), ("controller", 2), ("replace", 3), ("relabel", 3), ("reuse-ip", 4),
     ("dark", 4), ("rebuild", 2), ("rob", 3), ("ghost", 3), ("squat", 4), ("scribble", 3), ("decorate", 3), ("reroute", 2), ("unroute", 1),
     ("foreign-node", 1), ("our-node", 1), ("config", 3), ("hint", 3), ("storm", 1), ("canary", 2), ("run", 2), ("delete-all", 2), ("mesh-gone", 1),
     ("pause", 1), ("usurp", 1), ("foreign-route", 1),
@@ -177,14 +187,20 @@ def randomly(seed: int) -> Schedule:
         }.get(do, 0.0)  # fmt: skip
         faults.append(Fault(at=at, do=do, arg=arg, what=rng.choice(LIES) if do == "lie" else ""))
     rates = {"RegisterInstance": (2.0, 2.0), "DeregisterInstance": (2.0, 1.0)} if rng.random() < 0.1 else {}
+    live = rng.random() < 0.08
+    if live:
+        events = [event for event in events if event.do != "config"]  # deploys change documents in files
+        kinds = rng.sample(("broken", "same-name", "foreign", "nonsense", "huge"), 2)
+        events += [Event(t=round(rng.uniform(0, 30), 2), do="document", cluster=rng.choice(("eksc1", "eksc2")), kind=kind) for kind in kinds]
     return Schedule(
         pods=rng.choice(LAYOUTS),
         seed=seed,
         lag=rng.choice((0.0, 0.3, 0.3, 2.5)),
         rates=rates,
-        mesh=rng.random() < 0.3,
+        mesh=rng.random() < 0.3 and not live,
+        live=live,
         hints=rng.choice(("kept", "kept", "lost", "twice", "late")),
-        cold=rng.random() < 0.05,
+        cold=rng.random() < 0.05 and not live,
         mode="observe" if rng.random() < 0.02 else "apply",
         policy="upsert-only" if rng.random() < 0.03 else "sync",
         events=tuple(sorted(events, key=lambda event: event.t)),
@@ -210,6 +226,8 @@ def _some_event(rng: random.Random) -> list[Event]:
         event = msgspec.structs.replace(event, arg=float(rng.choice((0, 1, 1, 2))))
     if do == "add" and rng.random() < 0.3:
         event = msgspec.structs.replace(event, arg=-1.0)
+    if do == "controller":
+        return [event, Event(t=t + 40.0, do=do, cluster=cluster, kind="none")]
     if do == "mesh-gone":
         return [event, Event(t=t + 30.0, do="mesh-back")]
     if do == "pause":

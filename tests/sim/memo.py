@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from crossmesh import codec
-from crossmesh.core import endpoints
+from crossmesh.core.registry import endpoints
 
 MOST = 256  # entries of each memory; a full one begins anew
 

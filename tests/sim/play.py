@@ -73,9 +73,9 @@ def _play(simulation: Simulation, rules: Rules) -> float:
 
 def _warm_start(schedule: Schedule) -> bytes:
     """What a first run over the pods that stand at the start leaves; kept for the next schedule that starts alike."""
-    key = (repr(schedule.pods), schedule.mesh)
+    key = (repr(schedule.pods), schedule.mesh, schedule.live)
     if key not in _warm:
-        alike = Schedule(pods=schedule.pods, mesh=schedule.mesh)
+        alike = Schedule(pods=schedule.pods, mesh=schedule.mesh, live=schedule.live)
         simulation = Simulation(alike, Rules())
         simulation.world.populate(alike.pods)
         simulation.look("warm-up")
@@ -94,7 +94,7 @@ _OF_RULES = ("lease", "others", "moved", "remembered", "identities", "high", "me
 def _freeze(simulation: Simulation, rules: Rules) -> bytes:
     world = simulation.world
     models = [{k: v for k, v in vars(getattr(world, name)).items() if k not in _LEFT_OUT} for name in _MODELS]
-    kept = {"registry/last.json": simulation.runs.objects["registry/last.json"]}
+    kept = {key: value for key, value in simulation.runs.objects.items() if key == "registry/last.json" or key.startswith("manifests/")}
     watched = {name: getattr(rules, name) for name in _OF_RULES}
     return pickle.dumps((models, world.clusters, world.made, world.ips, simulation.state.leases, simulation.state.documents, kept, watched))
 
@@ -130,10 +130,10 @@ def _peace(simulation: Simulation, rules: Rules, tick: float) -> float:
             rules.finish()
             return tick - begin
         late = tick - begin > PERIODS * PERIOD
-        contested = simulation.memory().contested
-        if contested and exact is False and not resumed and (simulation.world.robbed >= 2 or rules.stale):
+        competing_writers = simulation.memory().competing_writers
+        if competing_writers and exact is False and not resumed and (simulation.world.robbed >= 2 or rules.stale):
             resumed = True
-            simulation.operator(resumed=dict.fromkeys(contested, simulation.now))
+            simulation.operator(resumed=dict.fromkeys(competing_writers, simulation.now))
         elif late and not resumed:
             break
     found = rules.differences()

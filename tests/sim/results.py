@@ -1,4 +1,4 @@
-"""What `make proof` found, as a file; and docs/reliability.md, every number of which comes from it."""
+"""What `make proof` found, as a file; and docs/reference/reliability.md, every number of which comes from it."""
 
 import datetime
 import json
@@ -12,13 +12,13 @@ from tests.sim.rules import PROPERTIES
 from tests.sim.schedule import decode
 
 RESULTS = ROOT / ".proof" / "results.json"
-TRAFFIC = ROOT / "docs" / "traffic.json"
+TRAFFIC = ROOT / "docs" / "reference" / "traffic.json"
 _LOAD = (
     "The scenarios of the world (`world/scenarios/`), each under a steady load, 20 requests a second at most, through the front load balancer and real Envoy;",
     "`python -m world.scenario.play` plays them all and writes this table. A request that fails though its chosen pod lived, or later after that pod's death",
     "than the lag that the scenario states, fails the scenario. A scenario ends when its checks hold, so that few requests mean that it was short.",
 )
-PAGE = ROOT / "docs" / "reliability.md"
+PAGE = ROOT / "docs" / "reference" / "reliability.md"
 TITLES = (
     "eventual exactness and stability", "unknown is not empty", "own before touch", "ids are of pods", "compare before delete",
     "add before remove, dead ones at once", "a brake, not a wall", "quiet means zero writes", "a 200 is not success", "one writer", "hints are hints",
@@ -101,10 +101,10 @@ def lines(results: Results) -> list[str]:
 
 
 def traffic() -> list[str]:
-    """The traffic table, where it was measured (docs/traffic.json: what a steady load through the front met in each scenario of the world)."""
+    """The traffic table, where it was measured (docs/reference/traffic.json: what a steady load through the front met in each scenario of the world)."""
     rows = _traffic()
     if not rows:
-        return ["traffic: not measured in this tree (docs/traffic.json is made by the scenarios of the world)"]
+        return ["traffic: not measured in this tree (docs/reference/traffic.json is made by the scenarios of the world)"]
     head = "traffic    " + " | ".join(rows[0])
     return [head, *("           " + " | ".join(row.values()) for row in rows)]
 
@@ -122,7 +122,7 @@ def _traffic_table() -> list[str]:
 
 
 def page(results: Results) -> str:
-    """docs/reliability.md."""
+    """docs/reference/reliability.md."""
     made = f"Made by `make proof` ({results.day}, {results.minutes:.1f} minutes of wall time on {results.workers} processes"
     made += f"{', FULL=1' if results.full else ''}) from its results file; do not edit."
     total = sum(played.schedules for played in results.played)
@@ -132,8 +132,8 @@ def page(results: Results) -> str:
         made,
         "The simulator plays the shipped `statemachines/*.asl.json`, steps and adapters",
         "over models of Cloud Map, App Mesh and the clusters, under a virtual clock. Executions interleave at every port call; every call can be cut,",
-        "refused, lost, delayed, doubled or answered with something old. What it assumes of AWS is in [fidelity.md](fidelity.md). A schedule is JSON and",
-        "plays the same way each time.",
+        "refused, lost, delayed, doubled or answered with something old. What it assumes of AWS is in [fidelity.md](../explanation/fidelity.md).",
+        "A schedule is JSON and plays the same way each time.",
         "",
         f"**{total:,} schedules, {results.violations} violations. {len(MUTANTS) - len(results.survivors)} of {len(MUTANTS)} planted bugs caught.**",
         "",

@@ -1,24 +1,34 @@
 """The properties: what must hold at every call of every schedule, worked out from the world's own truth and never by crossmesh's planner.
 
-Each has a name, the design rule it guards, and can fail: `tests/sim/mutants.py` names the seeded bugs that each one caught.
+Each has a name, the rule it guards (docs/explanation/the-thirteen-rules.md), and can fail: `tests/sim/mutants.py` names the seeded bugs that each one caught.
 """
 
 from typing import Any
 
 import msgspec
 from crossmesh import codec
-from crossmesh.core.actions import Memory, Operator, RegistryPlan
-from crossmesh.core.views import RegistryView, Sick, View
-from crossmesh.steps import store
-from crossmesh.steps.plan_registry import decide
+from crossmesh.core import bounds
+from crossmesh.core.canary.judge import CanaryHistory as History
+from crossmesh.core.compiler.cluster_manifests import ActiveManifests, ClusterDocuments
+from crossmesh.core.mesh import traffic_shift as shift
+from crossmesh.core.observed import Outlier, RegistryView, View
+from crossmesh.core.registry.plan import ManualOverrides, PlannerState, RegistryPlan
+from crossmesh.core.reporting.report import Report
+from crossmesh.usecases import manifests
+from crossmesh.usecases import state as store
+from crossmesh.usecases import traffic_shifts as shifts
+from crossmesh.usecases.look import LAST as LAST_LOOK
+from crossmesh.usecases.planning import decide
+from crossmesh.usecases.state import LAST_RUN
 
 from tests.sim.clusters import TROUBLES
-from tests.sim.simulator import Broken, Execution, Frame, Simulation
+from tests.sim.documents import TENANT, named
+from tests.sim.simulator import PERIOD, Broken, Execution, Frame, Simulation
 from tests.sim.world import CLUSTER_MARK, NEIGHBOUR, OWNER_MARK, POD_MARK, SERVICE
 from world.aws.models.app_mesh_kinds import KINDS, key_of
 from world.aws.models.errors import AwsError
 
-# name -> (rule of design section 3, what it says)
+# name -> (number in docs/explanation/the-thirteen-rules.md, what it says)
 PROPERTIES = {
     "unknown-is-not-empty": (1, "a view is Seen only where every registered pod that exists is in it, in spite of no failure, lie or cut"),
     "no-way-back": (1, "a list older than one seen before makes its cluster Unseen"),
@@ -35,6 +45,8 @@ PROPERTIES = {
     "add-before-remove": (5, "a live pod's old instance goes only when its new one stands"),
     "dead-out-at-once": (5, "the instance of a pod seen dead is in the first stage of the plan"),
     "only-seen-ready": (5, "only a pod that this run saw ready is registered"),
+    "dead-node-is-unready": (5, "a pod whose node died is not registered, and leaves under the brake as an unready one"),
+    "final-is-dead": (5, "a pod in a final phase is not registered, and its instance is in the first stage of the plan"),
     "brake": (6, "unconfirmed net removals never exceed the limit nor empty a node"),
     "quiet": (7, "an unchanged world gets no write"),
     "foreign-attributes": (7, "attributes that others put on our instances stay"),
@@ -47,22 +59,36 @@ PROPERTIES = {
     "goes-by-its-look": (9, "a run goes by its look's plan only where nobody else held the lease since that look saw anything"),
     "superseded": (9, "no step of another configuration than its run's plans or writes"),
     "one-look-at-a-time": (10, "hints never make two looks at once"),
-    "bounded-calls": (10, "calls stay within the design's numbers"),
+    "bounded-calls": (10, "calls stay within each run's budget"),
     "order": (11, "no mesh write is refused for what must come before it"),
     "planned": (12, "nothing is written that the run's plan does not hold"),
     "carried-out": (12, "a run that met no trouble reached every stage of its plan"),
     "replay": (12, "a run's kept inputs give its plan again, byte for byte"),
     "nothing-forgotten": (12, "what was recorded of instances that still stand stays recorded: sightings, confirmations of the unseen"),
+    "bounds-hold": (12, "no document is larger than half of what its store takes, and no line longer than its bound, whatever others send"),
+    "reports-decide-nothing": (12, "a report that the table refuses ends no execution"),
     "failures-are-told": (12, "a failed execution leaves a report"),
     "machine-sound": (12, "no state machine refers to what is not there"),
     "clear-errors": (13, "no step ends in an error that is not crossmesh's own"),
     "no-failure-unprovoked": (13, "no execution fails where nothing went wrong"),
     "paused": (13, "a run begun while everything is paused writes nothing"),
     "mode-observe": (13, "in Mode observe, and with removals upsert-only, nothing forbidden is written"),
+    "watched-shift": (
+        13,
+        "weights are shifted only while a canary has a verdict younger than three minutes, and go back where it stays silent",
+    ),
+    "documents-one-by-one": (
+        2,
+        "a good document is in force after the next look, and a faulty or foreign one is not, whatever stands beside it",
+    ),
+    "slow-costs-once": (1, "a cluster that a look waited for in vain is waited for three seconds by the next ones, until it is seen"),
+    "flapping-rests": (10, "a pod that comes and goes is written a few times in ten minutes"),
     "exact": (0, "when the world stands still, the registry is what the pods are and the mesh what was declared"),
     "stable": (0, "and it stays so, without a run"),
 }
 
+SAMPLES = 1_000_000  # bytes of a run's samples
+SLOW, WRITTEN = 5.0, 12  # seconds that a look may wait for a slow cluster; times that an instance may be registered in ten minutes
 SKEW = 5.0  # seconds that clocks may differ by in a schedule
 SERVICES = frozenset(SERVICE.values())
 COMPARED = 10.0  # seconds after which instances are listed again before they are written
@@ -80,6 +106,11 @@ def kind_of(labels: dict[str, str]) -> str:
     """Which of the walkthrough's pods these labels make; "" = none."""
     version, app = labels.get("version", ""), labels.get("app", "")
     return version if version in SERVICE else app if app in SERVICE else ""
+
+
+def _ended(pod: Any) -> bool:
+    """Terminating, or in a phase that no pod leaves."""
+    return bool(pod.terminating) or pod.phase in ("Succeeded", "Failed")
 
 
 class Rules:
@@ -118,17 +149,25 @@ class Rules:
         self.struck_reports: set[str] = set()
         self.identities: dict[str, tuple[str, float]] = {}  # cluster -> identity that a run recorded, when
         self.accepted: dict[str, float] = {}  # cluster -> when a person accepted it as it is
+        self.beside: set[int] = set()  # views of clusters where AWS's controller really ran
+        self.lost: dict[int, frozenset[str]] = {}  # view -> pods whose node had died by then
         self.seen_at: dict[int, float] = {}  # view -> when it was made, whatever its function's clock said
         self.listed: dict[str, dict[str, int]] = {}  # run -> cluster -> version of the list it saw
         self.high: dict[str, tuple[int, float]] = {}  # cluster -> highest version that a run recorded, when
-        self.memory = Memory()
+        self.memory = PlannerState()
         self.begun: dict[str, float] = {}  # execution -> when its first function began
         self.robbed: dict[tuple[str, str], int] = {}  # (service, instance) -> how often
         self.robberies = 0  # how many were counted
         self.between: set[str] = set()  # instances that another hand took while they were written
         self.paused = self.resumed = 0.0
+        self.taken: set[str] = set()  # executions whose request to go once more was taken with the lease
+        self.unreported: set[str] = set()  # executions that met nothing but a refused report
         self.unheard: set[str] = set()  # looks that somebody met, and that left it to their run
         self.runs = self.looks = 0
+        self.verdict = 0.0  # when the canary last had one
+        self.vain: dict[str, tuple[float, bool]] = {}  # cluster -> when a look waited for it in vain, and whether that look said so
+        self.written: dict[str, list[float]] = {}  # instance -> when it was registered
+        self.shifts: shift.Progresses = {}
 
     # --- told by the simulator ------------------------------------------------------------------------------------------------------------
 
@@ -148,6 +187,12 @@ class Rules:
             for found in (self.views, self.listed, self.registries, self.plans):
                 found.pop(this, None)  # the look's: the run sees and plans for itself
             self.kept = {(run, cluster) for run, cluster in self.kept if run != this}
+        if value is not None and frame.module == "release_lease":
+            if frame.execution.arn in self.taken and not (value["again"] or value["look"]):
+                raise broken("asked-again-is-kept", f"{frame.execution.name} took a request to look again and forgot it")
+            self.taken.discard(frame.execution.arn)
+        if value is None and frame.execution.arn in self.unreported and error is not None:
+            raise broken("reports-decide-nothing", f"{frame.execution.name}/{frame.module} ended of a refused report: {error}")
         if value is None or frame.zombie or self._operator().paused or frame.began < self.resumed or self.sim.schedule.mode == "observe":
             return  # nothing was done, or nobody goes by it, or nobody may write
         lease = self.sim.state.leases
@@ -166,8 +211,13 @@ class Rules:
             if held is not None and held.holder and not held.again and not self.any_struck:
                 raise broken("asked-again-is-kept", f"{frame.execution.name} left without asking {held.holder} to look once more")
 
-    def struck(self, frame: Frame, _call: Any, faults: list[Any]) -> None:
+    def struck(self, frame: Frame, call: Any, faults: list[Any]) -> None:
         """Something goes wrong at a call."""
+        report = call.port == "State" and call.method == "write" and call.args[0] in (LAST_LOOK, LAST_RUN)
+        if report and all(fault.do == "refuse" for fault in faults) and frame.execution.arn not in self.struck_executions:
+            self.unreported.add(frame.execution.arn)
+        else:
+            self.unreported.discard(frame.execution.arn)
         self.any_struck = True
         self.stale = self.stale or any(fault.do == "stale" for fault in faults)
         self.struck_executions.add(frame.execution.arn)
@@ -224,9 +274,12 @@ class Rules:
         self.views.setdefault(frame.run or frame.execution.arn, {})[settings.name] = view
         self.seen_at[id(view)] = self.sim.now
         if type(view).__name__ != "Seen":
+            self._vain(frame, cluster)
             return
+        if frame.module == "look":
+            self.vain.pop(settings.name, None)
         where = f"{settings.name} by {frame.execution.name}"
-        if cluster.trouble or lie in TROUBLES or lie in ("kind", "bytes") or (lie == "chain" and len(cluster.pods) > 2):
+        if cluster.trouble or lie in TROUBLES or lie in ("kind", "bytes", "malformed") or (lie == "chain" and len(cluster.pods) > 2):
             raise broken("unknown-is-not-empty", f"{where}: Seen in spite of {cluster.trouble or lie}")
         if identity and identity != cluster.identity:
             raise broken("identity", f"{where}: {cluster.identity}, recorded {identity}")
@@ -254,12 +307,31 @@ class Rules:
             name = next((ref.name for ref in registered if ref.uid == uid), "")
             if name not in got or got[name] == uid:
                 raise broken("absent-is-asked", f"{where}: {uid} taken for gone, GET said {got.get(name, 'nothing')!r}")
+        if cluster.controller == "appmesh-system":
+            self.beside.add(id(view))
         if lie in ("gone", "old"):
             self.lied.add(id(view))
+        else:
+            self.lost[id(view)] = frozenset(pod.uid for pod in cluster.pods.values() if pod.lost)
         for uid, pod in listed.items():
-            self._wanted(uid, SERVICE.get(kind_of(pod.labels), "") if pod.containers_ready and not pod.terminating else "", view.begun)
-            if pod.terminating or (pod.restart_policy == "Never" and pod.phase in ("Succeeded", "Failed")):
+            self._wanted(uid, SERVICE.get(kind_of(pod.labels), "") if self._serves(view, pod) else "", view.begun)
+            if _ended(pod):
                 self.terminating.add(uid)
+
+    def _vain(self, frame: Frame, cluster: Any) -> None:
+        """A look waited for a cluster in vain. One that holds no lease tries a slow cluster, which delays nobody."""
+        when, told = self.vain.get(cluster.name, (0.0, False))
+        held = self.others.get("look")
+        looks = frame.module == "look" and (bool(frame.run) or (held is not None and held.holder == frame.execution.name))
+        if not looks or cluster.waited <= SLOW:
+            return
+        if told and frame.began > when:
+            raise broken("slow-costs-once", f"{frame.execution.name} waits {cluster.waited:.0f} s for {cluster.name}, which dripped before")
+        self.vain[cluster.name] = self.sim.now, False
+
+    def _serves(self, view: Any, pod: Any) -> bool:
+        """Whether a pod of a view takes requests: by its JSON, and by what the world knows of its node."""
+        return pod.containers_ready and not _ended(pod) and bool(pod.ip) and pod.uid not in self.lost.get(id(view), ())
 
     def _wanted(self, uid: str, place: str, begun: float) -> None:
         """A view begun then wants a pod in the service `place` alone ("" = in none)."""
@@ -270,7 +342,7 @@ class Rules:
     def _recorded(self, view: Any) -> None:
         """A run wrote down what follows from a view: where it wanted a pod, no older view confirms a removal."""
         for pod in view.pods:
-            begins = self.unwanted.get((pod.uid, SERVICE.get(kind_of(pod.labels), "") if pod.containers_ready and not pod.terminating else ""))
+            begins = self.unwanted.get((pod.uid, SERVICE.get(kind_of(pod.labels), "") if self._serves(view, pod) else ""))
             if begins:
                 begins[:] = [begun for begun in begins if begun > view.begun]
 
@@ -295,6 +367,8 @@ class Rules:
                 raise broken("one-writer", f"{frame.execution.name} released the lease of {before.holder}")
             if released and before.again and not failed and frame.payload.get("run", {}).get("passes", 0) < 5:
                 raise broken("asked-again-is-kept", f"{frame.execution.name} released the lease over a request to look again")
+            if frame.module == "release_lease" and before is not None and before.again and not failed and now is not None and not now.again:
+                self.taken.add(frame.execution.arn)
             if now is None or before is None or (now.holder, now.epoch) != (before.holder, before.epoch):
                 self.moved = self.sim.now
                 if before is not None and before.holder:
@@ -311,7 +385,8 @@ class Rules:
         if call.args[0] == "run":
             holder = self.lease.holder if self.lease else ""
             execution = self.sim.executions.get(holder)
-            if execution is not None and execution.status != "RUNNING" and execution.ended < self.begun[frame.execution.arn]:
+            told = frame.execution.arn not in self.struck_executions  # DescribeExecution may have given no answer
+            if told and execution is not None and execution.status != "RUNNING" and execution.ended < self.begun[frame.execution.arn]:
                 raise broken("taken-over-at-once", f"{frame.execution.name} waits for {holder}, which is {execution.status}")
             self.lease = self.sim.state.leases.get("run")
         else:
@@ -324,10 +399,28 @@ class Rules:
 
     def _state_written(self, frame: Frame, call: Any, _answer: Any) -> None:
         key, value = call.args
+        if key.startswith("canary/"):
+            last = codec.decode(value, History).last
+            if last is not None and last.kind != "no-data":
+                self.verdict = self.sim.now
+        if key == shifts.SHIFTING:
+            self._shifting(frame, codec.decode(value, shift.Progresses))
+        if len(value) > bounds.STORED and len(bounds.packed(value)) > bounds.STORED:
+            raise broken("bounds-hold", f"{frame.execution.name}/{frame.module} keeps {key} with {len(bounds.packed(value)):,} bytes packed")
+        if key == LAST_LOOK and self.sim.schedule.live and codec.decode(value, Report).kind != "failed":
+            self._in_force(frame)
+        if key == LAST_LOOK:
+            self.vain = {name: (self.sim.now, True) if not told else (when, told) for name, (when, told) in self.vain.items()}
+        if key in (LAST_LOOK, LAST_RUN):
+            notes = codec.decode(value, Report).notes
+            if len(notes) > bounds.LINES + 20 or any(len(note.encode()) > bounds.LINE for note in notes):
+                raise broken(
+                    "bounds-hold", f"{frame.execution.name}/{frame.module} keeps {len(notes)} notes, the longest {max(map(len, notes))}"
+                )
         if key != store.MEMORY:
             return
         self._fence(frame, "memory")
-        memory = codec.decode(value, Memory)
+        memory = codec.decode(value, PlannerState)
         self._remembers(frame, memory)
         new = memory.registered.keys() - self.remembered
         self.remembered |= new
@@ -338,7 +431,33 @@ class Rules:
         if missing:
             raise broken("a-200-is-not-success", f"{missing[0]} is remembered as registered and is not there")
 
-    def _remembers(self, frame: Frame, memory: Memory) -> None:
+    def _in_force(self, frame: Frame) -> None:
+        """A look ended: which documents are in force?"""
+        data = self.sim.state.read(manifests.MANIFESTS)
+        current = codec.decode(data, ActiveManifests) if data else ActiveManifests(digest="")
+        held = codec.decode(self.sim.runs.objects[f"manifests/{current.digest}.json"], tuple[ClusterDocuments, ...]) if data else ()
+        there = {(of.cluster, *named(item)) for of in held for item in of.items}
+        unread = {line.cluster for line in current.lines if line.cause}
+        for since, cluster, which in self.world.wanted:
+            if since < frame.began and cluster not in unread and (cluster, *which) not in there:
+                raise broken("documents-one-by-one", f"{'/'.join(which)} of {cluster} is good, and not in force after {frame.execution.name}")
+        strange = sorted(one for one in there if one[2] == TENANT)
+        if strange:
+            raise broken("documents-one-by-one", f"{'/'.join(strange[0])} is in force")
+
+    def _shifting(self, frame: Frame, now: shift.Progresses) -> None:
+        """A shift begins, goes on or ends."""
+        old, self.shifts = self.shifts, now
+        asked = {one.id: one for one in codec.decode(self.sim.state.read(shifts.SHIFTS) or b"[]", shift.Shifts)}
+        for key, state in now.items():
+            moved = not state.ended and state.step > old.get(key, shift.Progress()).step
+            silent = self.sim.now - self.verdict
+            if moved and silent > 180.0 + BETWEEN + SKEW and frame.execution.arn not in self.stood_still:
+                raise broken("watched-shift", f"{key} went to step {state.step} {silent:.0f} s after the canary's last verdict")
+            if key in asked:
+                self.world.weights = None if state.ended or not state.step else shift.weights_at(asked[key], state.step)
+
+    def _remembers(self, frame: Frame, memory: PlannerState) -> None:
         """Nothing recorded of what still stands is lost."""
         old, self.memory = self.memory, memory
         views = self.views.get(frame.run, {})
@@ -365,9 +484,9 @@ class Rules:
             pod = next((p for p in getattr(views.get(uids.get(uid, "")), "pods", ()) if p.uid == uid), None)
             if uid in uids and uid not in memory.terminating and uids[uid] in self.clusters and (pod is None or pod.terminating):
                 raise broken("nothing-forgotten", f"{uid} was seen Terminating, its instance stands, and it is forgotten")
-        for clock, since in old.confirmations.items():
+        for clock, since in old.pending_deletions.items():
             hidden = clock in ours and type(views.get(ours[clock].get(CLUSTER_MARK, ""))).__name__ != "Seen"
-            if hidden and ours[clock].get(CLUSTER_MARK) in self.clusters and memory.confirmations.get(clock) != since:
+            if hidden and ours[clock].get(CLUSTER_MARK) in self.clusters and memory.pending_deletions.get(clock) != since:
                 raise broken("nothing-forgotten", f"the cluster of {clock} is unseen and its clock is lost")
 
     @property
@@ -377,6 +496,8 @@ class Rules:
 
     def _stored(self, frame: Frame, call: Any, _answer: Any) -> None:
         key, value = call.args
+        if "/samples/" in key and len(value) > SAMPLES:
+            raise broken("bounds-hold", f"{key} has {len(value):,} bytes")
         run = key.split("/")[1]  # not the frame's: a look keeps the inputs and the plan of the run it asks for
         if key.endswith("/registry.json"):
             self.registries[run] = codec.decode(value, RegistryView)
@@ -384,8 +505,11 @@ class Rules:
             name = key.rpartition("/")[2].removesuffix(".json")
             self.kept.add((run, name))
             views = self.views.get(frame.run or frame.execution.arn, {})
-            if views.get(name, self) is None:  # what could not be observed is stored as seen by nobody
-                views[name] = msgspec.json.decode(value, type=View)
+            told = msgspec.json.decode(value, type=View)
+            if (
+                views.get(name, self) is None and type(told).__name__ != "Seen"
+            ):  # what could not be observed was seen by nobody, whatever is stored
+                views[name] = told
         elif key.endswith("/plan.json") and "/mesh/" not in key:
             plan = codec.decode(value, RegistryPlan)
             self.plans[run], self.contexts[run] = plan, frame.context
@@ -397,16 +521,16 @@ class Rules:
     # --- the plan -------------------------------------------------------------------------------------------------------------------------
 
     def _planned(self, frame: Frame, run: str, plan: RegistryPlan) -> None:
-        if frame.module == "plan_registry" and frame.config != frame.context.config:
+        if frame.run and frame.config != frame.context.config and not self.sim.schedule.live:
             raise broken("superseded", f"run {run}, begun under another configuration, is planned under this one")
         clusters = {cluster.name for cluster in frame.context.settings.clusters}  # a first try may have seen those of another configuration
         views = {name: view for name, view in self.views.get(run, {}).items() if (run, name) in self.kept and name in clusters}
         registry = self.registries.get(run)
         if registry is None:
             return
-        if plan.memory.contested and self.world.robbed < 2 and not self.world.foreign and not self.stale:
-            raise broken("stopped-by-another-hand", f"{min(plan.memory.contested)} is stopped, and there is no other hand")
-        stopped = {w.service for w in plan.withheld if w.why in ("contested", "conflict")}
+        if plan.memory.competing_writers and self.world.robbed < 2 and not self.world.foreign and not self.stale:
+            raise broken("stopped-by-another-hand", f"{min(plan.memory.competing_writers)} is stopped, and there is no other hand")
+        stopped = {w.service for w in plan.withheld if w.why in ("competing-writer", "conflict")}
         ours = {
             (service.service, i.id): i.attributes
             for service in registry.services
@@ -420,7 +544,7 @@ class Rules:
             self._dead_first(frame, run, views, ours, removals)
         if not operator.draining and not operator.forget:
             self._brake(views, ours, removals, adds)
-        rightly = ("contested", "conflict", "foreign-id", "claimed", "namespace-missing")
+        rightly = ("competing-writer", "conflict", "churn", "foreign-id", "claimed", "namespace-missing", "unreadable")
         withheld = {(w.service.partition(".")[0], w.id) for w in plan.withheld if w.what == "register" and w.why in rightly}
         if not operator.draining:
             self._adds(views, registry, adds, withheld)
@@ -437,33 +561,36 @@ class Rules:
                 if planned:
                     raise broken("both-stop", f"{service.key} is a neighbour's, and the plan holds {planned[0]}")
 
-    def _operator(self) -> Operator:
+    def _operator(self) -> ManualOverrides:
         data = self.sim.state.read(store.OPERATOR)
-        return codec.decode(data, Operator) if data else Operator()
+        return codec.decode(data, ManualOverrides) if data else ManualOverrides()
 
     def _dead_first(self, frame: Frame, run: str, views: Any, ours: Any, removals: Any) -> None:
         look = self.views.get(frame.execution.arn.replace(":Reconcile:", ":Look:"), {}) if "~" not in frame.run else {}
         seen_ending = (
             {p.uid for view in look.values() for p in getattr(view, "pods", ()) if p.terminating} if frame.execution.data.get("look") else set()
         )
-        data = self.sim.runs.objects.get(store.key(run, "memory")) or self.sim.runs.objects.get(store.key(run, "inputs"))
-        seen_ending |= codec.decode(data, Memory).terminating.keys() if data else set()
+        data = self.sim.runs.objects.get(store.key(run, "inputs"))
+        seen_ending |= codec.decode(data, PlannerState).terminating.keys() if data else set()
         for (service, ident), attributes in ours.items():
             view = views.get(attributes.get(CLUSTER_MARK, ""))
             if type(view).__name__ != "Seen":
                 continue
             pod = next((p for p in view.pods if p.uid == attributes.get(POD_MARK)), None)
             ended = pod is None and attributes.get(POD_MARK) in seen_ending and attributes.get(POD_MARK) in view.gone
-            if not ended and (pod is None or not (pod.terminating or (pod.restart_policy == "Never" and pod.phase in ("Succeeded", "Failed")))):
+            if not ended and (pod is None or not _ended(pod)):
                 continue
             action = removals.get((service, ident))
             if action is None or action.phase > 1:
-                raise broken("dead-out-at-once", f"{ident} of a dead pod is {'not removed' if action is None else 'removed late'}")
+                final = pod is not None and pod.phase in ("Succeeded", "Failed")
+                rule, what = ("final-is-dead", "finished") if final else ("dead-out-at-once", "dead")
+                raise broken(rule, f"{ident} of a {what} pod is {'not removed' if action is None else 'removed late'}")
 
     def _brake(self, views: Any, ours: Any, removals: Any, adds: Any) -> None:
         """The brake, counted anew: per service, net removals without confirmation, and nodes that they would empty."""
         policy = self.world.context.settings.policy
         for service in {key[0] for key in removals}:
+            lost = 0
             standing: dict[str, int] = {}
             loose: dict[str, list[str]] = {}
             gone: dict[str, int] = {}
@@ -478,11 +605,12 @@ class Rules:
                 view = views.get(attributes.get(CLUSTER_MARK, ""))
                 begun = getattr(view, "begun", self.sim.now)
                 pod = next((p for p in getattr(view, "pods", ()) if p.uid == uid), None)
-                finished = pod is not None and pod.restart_policy == "Never" and pod.phase in ("Succeeded", "Failed")
+                finished = pod is not None and _ended(pod)
                 first = min([*self.unwanted.get((uid, service), ()), begun])
                 confirmed = first <= begun - policy.confirm_after + 0.001
                 if uid not in self.terminating and not finished and not confirmed:
                     loose.setdefault(node, []).append(ident)
+                    lost += uid in self.lost.get(id(view), ())
             new: dict[str, int] = {}
             for (where, ident), action in adds.items():
                 if where == service and (where, ident) not in ours:
@@ -490,7 +618,8 @@ class Rules:
             net = {node: len(idents) - new.get(node, 0) for node, idents in loose.items()}
             total = sum(n for n in net.values() if n > 0)
             if total > max(1.0, policy.confirm_above * sum(standing.values())):
-                raise broken("brake", f"{total} of {sum(standing.values())} instances of {service} removed without confirmation")
+                rule = "dead-node-is-unready" if lost == total else "brake"
+                raise broken(rule, f"{total} of {sum(standing.values())} instances of {service} removed without confirmation")
             for node, count in net.items():
                 if count > 0 and standing[node] - gone[node] + new.get(node, 0) <= 0:
                     raise broken("brake", f"{node} emptied without confirmation")
@@ -502,8 +631,7 @@ class Rules:
                 continue
             for pod in view.pods:
                 kind = kind_of(pod.labels)
-                finished = pod.restart_policy == "Never" and pod.phase in ("Succeeded", "Failed")
-                if not kind or not pod.containers_ready or pod.terminating or finished or not pod.ip:
+                if not kind or not self._serves(view, pod) or id(view) in self.beside:
                     continue
                 key = SERVICE[kind], f"{name}.{pod.uid}"
                 if key not in there and key not in adds and key not in withheld:
@@ -534,9 +662,10 @@ class Rules:
             raise broken("mode-observe", operation)
         if self.paused and self.begun[frame.execution.arn] > self.paused:
             raise broken("paused", f"{operation} of {frame.execution.name}")
-        if frame.config != frame.context.config:
+        live = self.sim.schedule.live  # then the configuration is also that of the documents, which no context here knows
+        if frame.config != frame.context.config and not live:
             raise broken("superseded", f"{frame.module}: {operation} of run {frame.run}")
-        if service != "appmesh" and frame.run in self.contexts and frame.config != self.contexts[frame.run].config:
+        if service != "appmesh" and frame.run in self.contexts and frame.config != self.contexts[frame.run].config and not live:
             raise broken("superseded", f"{operation} of run {frame.run} by a plan of another configuration")
         self._fence(frame, operation)
         if operation in ("RegisterInstance", "DeregisterInstance"):
@@ -552,7 +681,7 @@ class Rules:
             raise broken("own-before-touch", f"{operation} of a service that documents name")
 
     def wired(self, frame: Frame | None, operation: str) -> None:
-        """A call reaches Cloud Map where no operation lags and no rate is limited: each run has a budget (design section 8)."""
+        """A call reaches Cloud Map where no operation lags and no rate is limited: each run has a budget."""
         if frame is None or not frame.run or self.any_struck:
             return
         count = self.calls.setdefault(frame.run, [0, 0, 0])
@@ -601,18 +730,26 @@ class Rules:
             raise broken("ids-of-pods", f"{ident} with address {address}, marks {cluster}/{uid}")
         if attributes.get(OWNER_MARK) != self.world.owner:
             raise broken("own-before-touch", f"{ident} is registered without our mark")
+        lately = [at for at in self.written.get(ident, ()) if self.sim.now - at < 600.0]
+        self.written[ident] = [*lately, self.sim.now]
+        if len(lately) >= WRITTEN and not self.meddled and not self.any_struck and not self.sim.schedule.rates:
+            raise broken("flapping-rests", f"{ident} is registered for the {len(lately) + 1}th time within ten minutes")
         self.world.settle()
         standing = service.instances.get(ident) if service else None
         if standing is not None and standing.attributes.get(OWNER_MARK) != self.world.owner and not self._came_between(frame, request):
             raise broken("own-before-touch", f"{ident} is overwritten, which carries no mark of ours")
         view = self.views.get(frame.run, {}).get(cluster)
         pod = next((p for p in getattr(view, "pods", ()) if p.uid == uid), None)
+        if pod is not None and pod.phase in ("Succeeded", "Failed"):
+            raise broken("final-is-dead", f"{ident} is registered, whose pod was seen {pod.phase}")
+        if pod is not None and uid in self.lost.get(id(view), ()):
+            raise broken("dead-node-is-unready", f"{ident} is registered, whose node was seen dead")
         if pod is None or not pod.containers_ready or pod.terminating:
             raise broken("only-seen-ready", f"{ident}: {'not seen' if pod is None else 'not ready'} in run {frame.run}")
         planned = self.plans.get(frame.run)
         if planned is None or not any(getattr(a, "id", "") == ident and type(a).__name__ == "Register" for a in planned.actions):
             raise broken("planned", f"{ident} registered without a plan")
-        if service is not None and any(w.why == "contested" and w.service.startswith(f"{service.name}.") for w in planned.withheld):
+        if service is not None and any(w.why == "competing-writer" and w.service.startswith(f"{service.name}.") for w in planned.withheld):
             raise broken("stopped-by-another-hand", ident)
         begun = getattr(self.registries.get(frame.run), "begun", 0.0)
         noted = standing is not None and "x-note" in standing.attributes and self.world.decorated.get(ident, begun) < begun
@@ -707,6 +844,8 @@ class Rules:
     def _replays(self, execution: Execution) -> None:
         for run in [r for r in self.plans if r.partition("~")[0] == execution.data.get("id")]:
             plan = self.plans.pop(run)
+            if self.sim.schedule.live:
+                continue  # tests/unit/usecases/test_manifests.py replays by the documents that the run names
             objects, context = self.sim.runs.objects, self.contexts[run]
             views = tuple(
                 msgspec.json.decode(objects[store.key(run, f"views/{c.name}")], type=View)
@@ -720,15 +859,20 @@ class Rules:
                     raise broken("replay", f"run {run} was carried out and its inputs were not kept")
                 continue  # its planning step failed while it stored them, and nothing came of the plan
             registry = codec.decode(objects[store.key(run, "registry")], RegistryView)
-            memory = codec.decode(objects[store.key(run, "inputs")], Memory)
-            operator = codec.decode(objects[store.key(run, "operator")], Operator)
-            sick = codec.decode(objects[store.key(run, store.SICK)], dict[str, Sick])
-            again = decide(context, views, registry, memory, operator, sick)
+            memory = codec.decode(objects[store.key(run, "inputs")], PlannerState)
+            operator = codec.decode(objects[store.key(run, "operator")], ManualOverrides)
+            outliers = codec.decode(objects[store.key(run, store.OUTLIERS)], dict[str, Outlier])
+            again = decide(context, views, registry, memory, operator, outliers)
             if codec.encode(again) != objects[store.key(run, "plan")]:
                 raise broken("replay", f"run {run}: {len(plan.actions)} actions, again {len(again.actions)}")
 
     def finish(self) -> None:
         """All is exact and quiet: what did it take?"""
+        asked = {one.id: one for one in codec.decode(self.sim.state.read(shifts.SHIFTS) or b"[]", shift.Shifts)}
+        for key, state in self.shifts.items():
+            watched = state.step >= shift.steps_of(asked[key]) and self.verdict > state.at
+            if not state.ended and not watched and self.sim.now - max(self.verdict, asked[key].begun) > 600.0 + 2 * PERIOD:
+                raise broken("watched-shift", f"{key} is in force though its canary has been silent for long")
         if not self.any_struck and self.throttled > 8 * len(self.writers) + 0.2 * self.registry_writes:
             raise broken("bounded-calls", f"{self.throttled} of {self.registry_writes} writes to Cloud Map were throttled")
 

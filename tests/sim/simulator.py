@@ -8,13 +8,15 @@ from typing import Any
 import msgspec
 from crossmesh import codec
 from crossmesh.adapters.memory import MemoryBalancers, MemoryNetworks, MemoryRunStore, MemoryState
-from crossmesh.core.actions import Memory, Operator
-from crossmesh.core.canary import Sample
+from crossmesh.core.canary.judge import Sample
+from crossmesh.core.registry.plan import ManualOverrides, PlannerState
+from crossmesh.effects import Call
 from crossmesh.errors import CrossmeshError, RefusedError, Throttled, TransientError
-from crossmesh.steps import store
-from crossmesh.steps.calls import Call
+from crossmesh.usecases import manifests
+from crossmesh.usecases import state as store
 
 from tests.sim import adapters, application, asl, world
+from tests.sim.clusters import Dripping
 from tests.sim.schedule import Event, Fault, Schedule
 
 START = 1_800_000_000.0
@@ -79,6 +81,7 @@ class Frame:
         "run",
         "since_lease",
         "skew",
+        "slowest",
         "step",
         "zombie",
     )  # fmt: skip
@@ -91,6 +94,7 @@ class Frame:
         self.answers: list[Any] = []
         self.group = self.dead = self.zombie = False
         self.skew = 0.0
+        self.slowest = 0.0  # seconds that the slowest of the calls side by side took
         self.done: Callable[[Any, Exception | None], None] | None = None
         self.began = self.lease_read = self.listed_at = -1.0
         self.since_lease = 0
@@ -124,7 +128,7 @@ class Simulation:
         registry, mesh = adapters.registry_and_mesh(self._wire)
         self.ports: dict[str, Any] = {
             "Registry": registry,
-            "MeshApi": mesh,
+            "AppMeshApi": mesh,
             "Clusters": adapters.clusters(self.clock, self.world.cluster),
             "State": self.state,
             "RunStore": self.runs,
@@ -154,7 +158,10 @@ class Simulation:
     verdict = report
 
     def probe(self, _url: str, requests: int, _timeout: float, _canary: str, **_: Any) -> tuple[Sample, ...]:
-        """Requests through the mesh as it is."""
+        """Requests through the mesh as it is; a hostile front answers 503 with all that HTTP lets it say."""
+        if self.world.front == "hostile":
+            headers = {f"x-{number}-{'n' * 32_000}": "\x01" * 32_000 for number in range(20)}
+            return (Sample(status=503, body="\x01" * 65_536, headers=headers, latency_ms=5.0),) * min(requests, 8)
         return tuple(Sample(status=200, body=self.world.answer(self.rng), latency_ms=5.0) for _ in range(min(requests, 8)))
 
     def ask(self, *_: Any, **__: Any) -> Any:
@@ -309,12 +316,12 @@ class Simulation:
     def _invoke(self, flow: Flow, asked: asl.Invoke) -> None:
         function = self.app.functions[asked.resource]
         deadline = self.now + function.timeout
-        module, context = function.module, self.world.context
+        task, context = function.module.TASK, self.world.context
         try:
-            step = module.run(msgspec.convert(asked.payload, module.Request), context)
+            step = manifests.with_active_manifests(task, msgspec.convert(asked.payload, task.request), context)
         except msgspec.ValidationError as error:
             raise Broken("machine-sound", f"{function.name} does not take {asked.payload}: {error}") from error
-        frame = Frame(module.__name__.rpartition(".")[2], step, asked.payload, flow.execution, deadline, context)
+        frame = Frame(task.name, step, asked.payload, flow.execution, deadline, context)
         flow.execution.frames.append(frame)
         finished = [False]
 
@@ -476,10 +483,14 @@ class Simulation:
         error: CrossmeshError | None = None
         answer: Any = None
         self.current = frame
+        frame.slowest = frame.slowest if frame.group and frame.answers else 0.0
         try:
             answer = self._wrongly(call, wrong) if wrong else getattr(self.ports[call.port], call.method)(*call.args, **call.kwargs)
         except CrossmeshError as raised:
             error = raised
+        except Dripping:  # nobody keeps a limit: the function waits until its own time is up
+            self.at(frame.deadline, self._die, frame, "Sandbox.Timedout")
+            return
         except (Broken, AssertionError):
             raise
         except Exception as raised:
@@ -489,11 +500,14 @@ class Simulation:
         if call.method in self.watched:
             self.rules.called(frame, call, answer, error)
         wait = PATIENCE if wrong in ("timeout", "lost") else 0.0
+        if call.port == "Clusters":
+            wait = frame.slowest = max(wait, frame.slowest, self.world.waited())
         if not frame.group:
             self._later(frame, self.now + wait, self._resume, frame, answer, error) if wait else self._resume(frame, answer, error)
             return
         frame.answers.append(error if error is not None else answer)
         if len(frame.answers) == len(frame.calls):
+            wait = max(wait, frame.slowest)
             self._later(frame, self.now + wait, self._resume, frame, frame.answers, None) if wait else self._resume(frame, frame.answers, None)
         else:
             self._next(frame)
@@ -501,7 +515,7 @@ class Simulation:
     def _wrongly(self, call: Call, wrong: str) -> Any:
         """The call, met by what is wrong with it."""
         port = self.ports[call.port]
-        if call.port in ("Registry", "MeshApi"):
+        if call.port in ("Registry", "AppMeshApi"):
             self.wire_fault = wrong
         elif wrong == "throttle":
             raise Throttled("Rate exceeded")
@@ -510,7 +524,7 @@ class Simulation:
         elif wrong in ("error", "timeout"):
             raise TransientError("no answer")
         answer = getattr(port, call.method)(*call.args, **call.kwargs)
-        if wrong == "lost" and call.port not in ("Registry", "MeshApi"):
+        if wrong == "lost" and call.port not in ("Registry", "AppMeshApi"):
             raise TransientError("the answer was lost")
         return answer
 
@@ -542,10 +556,10 @@ class Simulation:
     def operator(self, **changes: Any) -> None:
         """Somebody used the command line."""
         data = self.state.read(store.OPERATOR)
-        now = codec.decode(data, Operator) if data else Operator()
+        now = codec.decode(data, ManualOverrides) if data else ManualOverrides()
         self.state.write(store.OPERATOR, codec.encode(msgspec.structs.replace(now, **changes)))
 
-    def memory(self) -> Memory:
+    def memory(self) -> PlannerState:
         """What the planner remembers."""
         data = self.state.read(store.MEMORY)
-        return codec.decode(data, Memory) if data else Memory()
+        return codec.decode(data, PlannerState) if data else PlannerState()

@@ -10,12 +10,18 @@ from typing import Any
 import msgspec
 from crossmesh import codec
 from crossmesh.configuration import load
-from crossmesh.steps import mesh, store
-from crossmesh.steps.context import Context
-from crossmesh.steps.handing import Handed
+from crossmesh.core.compiler.routes import route_of
+from crossmesh.core.mesh import traffic_shift as shift
+from crossmesh.core.settings import ManifestSource
+from crossmesh.usecases import state as store
+from crossmesh.usecases import traffic_shifts as shifts
+from crossmesh.usecases.context import Context
+from crossmesh.usecases.mesh.appmesh import observing as mesh
+from crossmesh.usecases.plan_handoff import PlanHandoff
 
 from tests.sim.application import ROOT
 from tests.sim.clusters import LABELS, Cluster, SimPod
+from tests.sim.documents import declared, named, node, tenants
 from tests.sim.schedule import Event, Schedule
 from world.aws.models.app_mesh import AppMesh
 from world.aws.models.cloud_map import CloudMap
@@ -23,8 +29,9 @@ from world.aws.models.cloud_map_records import LateFailure, Operation
 from world.aws.models.errors import AwsError
 
 SPACE = "appmesh-demo.pvt.aws.local"
-SERVICE = {"front": "front", "blue": "colorapp", "red": "colorapp"}
+SERVICE = {"front": "front", "blue": "colorapp", "red": "colorapp", "flood": "colorapp"}
 NODE = {"front": "front_appmesh-demo", "blue": "colorapp-blue_appmesh-demo", "red": "colorapp-red_appmesh-demo"}
+NODE["flood"] = NODE["blue"]  # a pod whose owner gave it labels without number
 STALE_FOR = 20.0  # seconds within which reads of Cloud Map agree: an assumption, AWS names no number
 OWNER_MARK, CLUSTER_MARK, POD_MARK = "crossmesh/owner", "crossmesh/cluster", "crossmesh/pod-uid"
 ROUTE = {"meshName": "appmesh-demo", "virtualRouterName": "colorapp_appmesh-demo", "routeName": "color-route"}
@@ -40,6 +47,7 @@ def _rendered_once() -> None:
         return known[id(topology)][1]
 
     mesh.requests = requests  # type: ignore[attr-defined]
+    mesh.GONE_FOR = 120.0  # its ten minutes outlast a play
 
 
 @cache
@@ -50,7 +58,9 @@ def contexts() -> tuple[Context, Context, Context]:
     assert found.settings is not None
     first = Context(settings=found.settings, topology=found.topology, config="c1", deployment="111122223333/us-east-1/demo")
     routers = tuple(
-        msgspec.structs.replace(router, spec=reweighted(router.spec) if router.name == "colorapp" else router.spec)
+        msgspec.structs.replace(router, routes=tuple(route_of(reweighted(route.spec)) for route in router.routes))
+        if router.name == "colorapp"
+        else router
         for router in found.topology.routers
     )
     second = msgspec.structs.replace(first, topology=msgspec.structs.replace(found.topology, routers=routers), config="c2")
@@ -59,11 +69,13 @@ def contexts() -> tuple[Context, Context, Context]:
 
 
 @cache
-def _deployed(removals: str, mode: str, *, mesh: bool) -> tuple[Context, ...]:
-    """The same for a schedule's policy, mode and backend."""
+def _deployed(removals: str, mode: str, *, mesh: bool, live: bool) -> tuple[Context, ...]:
+    """The same for a schedule's policy, mode, backend and source of manifests."""
     first = contexts()[0]
     policy = msgspec.structs.replace(first.settings.policy, removals=removals)  # type: ignore[arg-type]
     backend = msgspec.structs.replace(first.settings.mesh, backend="appmesh" if mesh else "none")
+    if live:
+        backend = msgspec.structs.replace(backend, manifests=ManifestSource(clusters=tuple(c.name for c in first.settings.clusters)))
     return tuple(
         msgspec.structs.replace(c, settings=msgspec.structs.replace(c.settings, policy=policy, mesh=backend), mode=mode)  # type: ignore[arg-type]
         for c in contexts()
@@ -71,12 +83,11 @@ def _deployed(removals: str, mode: str, *, mesh: bool) -> tuple[Context, ...]:
 
 
 def reweighted(spec: dict[str, Any]) -> dict[str, Any]:
-    """The router or route with three times red."""
+    """The route with three times red."""
     made = copy.deepcopy(spec)
-    for route in made.get("routes", [made]):
-        for target in route["httpRoute"]["action"]["weightedTargets"]:
-            name = target.get("@VirtualNode") or target.get("virtualNode")
-            target["weight"] = 3 if "red" in name else 1
+    for target in made["httpRoute"]["action"]["weightedTargets"]:
+        name = target.get("@VirtualNode") or target.get("virtualNode")
+        target["weight"] = 3 if "red" in name else 1
     return made
 
 
@@ -88,6 +99,14 @@ def golden() -> dict[tuple[str, ...], Any]:
         names = {key: value for key, value in request["input"].items() if key != "spec"}
         found[(request["operation"].removeprefix("Create"), *names.values())] = (names, request["input"]["spec"])
     return found
+
+
+def _shifted(spec: dict[str, Any], weights: dict[str, int]) -> dict[str, Any]:
+    """The route with other weights, where it is the colours'."""
+    made = copy.deepcopy(spec)
+    for target in made["httpRoute"]["action"]["weightedTargets"]:
+        target["weight"] = weights.get(target["virtualNode"], target["weight"])
+    return made
 
 
 NEIGHBOUR = "111122223333/us-east-1/neighbour"  # the id of another deployment
@@ -116,7 +135,7 @@ class World:
         self.lie, self.mesh_gone = "", False
         self.next_lag: float | None = None
         self.next_failure = False
-        self.deployed = _deployed(schedule.policy, schedule.mode, mesh=schedule.mesh)
+        self.deployed = _deployed(schedule.policy, schedule.mode, mesh=schedule.mesh, live=schedule.live)
         self.context = self.deployed[0]
         self.owner = self.context.settings.owner
         self.clusters = {name: Cluster(name, f"uid-of-{name}") for name in sorted(schedule.pods)}
@@ -126,7 +145,10 @@ class World:
         self.robberies: list[tuple[str, str]] = []  # (service, instance)
         self.robbed = 0
         self.mesh_touched = False
+        self.weights: dict[str, int] | None = None  # of the colours, while a shift is in force
+        self.front = ""  # how the front answers: "" = as its mesh does
         self.made = 0
+        self.wanted = [(0.0, name, named(item)) for name in self.clusters for item in declared()]  # good documents: since when, whose, which
         self.ips: dict[str, str] = {}  # uid -> address of every pod there ever was
         self.cloud_map.call("CreatePrivateDnsNamespace", {"Name": SPACE, "Vpc": "vpc-1"})
         self.cloud_map.settings.operation_lag_s = schedule.lag
@@ -212,6 +234,13 @@ class World:
         cluster.lie = self.lie
         return cluster
 
+    def waited(self) -> float:
+        """The seconds that the call just made waited for a cluster that drips."""
+        seconds = max(cluster.waited for cluster in self.clusters.values())
+        for cluster in self.clusters.values():
+            cluster.waited = 0.0
+        return seconds
+
     def add(self, name: str, kind: str, ip: str = "", *, ready: bool = True, pod: str = "") -> SimPod:
         """A new pod."""
         self.made += 1
@@ -250,7 +279,7 @@ class World:
                         POD_MARK: pod.uid,
                     }
                     if pod.kind != "front":
-                        attributes["color"] = pod.kind
+                        attributes["color"] = LABELS[pod.kind]["version"]
                     wanted[SERVICE[pod.kind], f"{cluster.name}.{pod.uid}"] = attributes
         return wanted
 
@@ -262,6 +291,8 @@ class World:
         for key, (names, spec) in golden().items():
             if key[0] == "Route" and self.context.config == "c2":
                 spec = reweighted(spec)
+            if key[0] == "Route" and self.weights is not None:
+                spec = _shifted(spec, self.weights)
             try:
                 shown = self.app_mesh.call(f"Describe{key[0]}", names)
             except AwsError as error:
@@ -285,7 +316,7 @@ class World:
         node = rng.choices(targets, [t["weight"] for t in targets])[0]["virtualNode"]
         chosen = sorted(a.get(POD_MARK, "") for a in self.instances().values() if a.get("appmesh.k8s.aws/virtualNode") == node)
         pod = self.pod(rng.choice(chosen)) if chosen else None
-        return pod.kind if pod and pod.live else "no healthy upstream"
+        return LABELS[pod.kind]["version"] if pod and pod.live else "no healthy upstream"
 
     # --- what happens ---------------------------------------------------------------------------------------------------------------------
 
@@ -323,6 +354,24 @@ class World:
     def _do_terminate(self, event: Event, _: Any) -> None:
         self._change(event, terminating=True)
 
+    def _do_controller(self, event: Event, _: Any) -> None:
+        """AWS's controller comes (odd `arg`), or a Deployment that looks like it in a namespace of anybody's; `kind` none: it goes."""
+        self.clusters[event.cluster].controller = "" if event.kind == "none" else "appmesh-system" if int(event.arg) % 2 else "mallory"
+        self.clusters[event.cluster].changed()
+
+    def _do_lose(self, event: Event, _: Any) -> None:
+        """The node under a pod dies: the API says so by Ready alone. Of a pod that our gate keeps unready nothing tells it."""
+        pod = self._chosen(event)
+        if pod and not pod.gated:
+            self._change(event, lost=True)
+
+    def _do_evict(self, event: Event, _: Any) -> None:
+        """A pod fails for good though its restart policy is Always; its address is another pod's at once. Its conditions may stay as they were (odd `arg`)."""
+        pod = self._chosen(event)
+        if pod:
+            self._change(event, phase="Failed", ready=pod.ready and bool(int(event.arg) % 2))
+            self.add(event.cluster, pod.kind, pod.ip)
+
     def _do_finish(self, event: Event, _: Any) -> None:
         self._change(event, restart="Never", phase="Succeeded", ready=False)
 
@@ -357,6 +406,13 @@ class World:
             self.clusters[event.cluster].remove(pod.name)
             other = sorted(self.clusters.keys() - {event.cluster})
             self.add(other[0] if other else event.cluster, pod.kind, pod.ip)
+
+    def _do_document(self, event: Event, _: Any) -> None:
+        """A tenant writes custom resources (`kind`); `good`: the application gets one more virtual node."""
+        more = [node("appmesh-demo", f"more-{len(self.wanted)}")] if event.kind == "good" else tenants(event.kind)
+        self.clusters[event.cluster].documents += more
+        if event.kind == "good":
+            self.wanted += [(self.clock(), event.cluster, named(item)) for item in more]
 
     def _do_dark(self, event: Event, _: Any) -> str:
         self.clusters[event.cluster].trouble = event.kind or "timeout"
@@ -400,11 +456,41 @@ class World:
         simulation.start("Canary", {"cause": "schedule", "canary": "", "requests": 0})
         return ""
 
+    def _do_canaries(self, event: Event, simulation: Any) -> str:
+        """The schedule's canaries of the next `arg` minutes; without this event none run."""
+        for minute in range(int(event.arg)):
+            simulation.at(self.clock() + 60.0 * minute, simulation.start, "Canary", {"cause": "schedule", "canary": "", "requests": 0})
+        return ""
+
+    def _do_front(self, event: Event, _: Any) -> str:
+        """The front answers in the way `kind` from now on."""
+        self.front = event.kind
+        return ""
+
+    def _do_shift(self, event: Event, simulation: Any) -> None:
+        """Somebody asks for nine blue and one red, in steps of `arg` points each 20 s."""
+        (router,) = (router for router in self.context.topology.routers if router.name == "colorapp")
+        (route,) = router.routes
+        asked = shift.Shift(
+            id=f"shift-{self.clock():.0f}",
+            service="appmesh-demo/colorapp",
+            mesh=router.mesh,
+            router=router.aws_name,
+            route=route.name,
+            document=shift.digest_of(route),
+            start=route.weights,
+            goal={NODE["blue"]: 90, NODE["red"]: 10},
+            step=int(event.arg) or 10,
+            every=20.0,
+            begun=self.clock(),
+        )
+        simulation.state.write(shifts.SHIFTS, codec.encode((asked,)))
+
     def _do_run(self, _: Event, simulation: Any) -> str:
         """Somebody starts a run by hand, as `crossmesh apply` does: with a look's document that hands no plan on."""
         name = f"by-hand-{simulation.names}"
         look = store.key(name, "look")
-        simulation.runs.put(look, codec.encode(Handed()))
+        simulation.runs.put(look, codec.encode(PlanHandoff()))
         simulation.start("Reconcile", {"id": name, "look": look})
         return ""
 
@@ -502,7 +588,7 @@ class World:
 
     def _do_decide(self, _: Event, simulation: Any) -> None:
         """`crossmesh resume SERVICE`, for each that a neighbour stopped."""
-        simulation.operator(resumed=dict.fromkeys(simulation.memory().neighbours, self.clock()))
+        simulation.operator(resumed=dict.fromkeys(simulation.memory().conflicting_deployments, self.clock()))
 
     def _do_usurp(self, event: Event, _: Any) -> str:
         """Another hand puts an instance of its own under the id of one of ours."""

@@ -1,4 +1,6 @@
-"""`python -m crossmesh_watcher`: watch until SIGTERM or SIGINT. Exit codes: 0 told to end, 2 the environment is not usable."""
+"""`python -m crossmesh_watcher`: watch until SIGTERM or SIGINT. Exit codes: 0 told to end, 2 the
+environment is not usable.
+"""
 
 import os
 import signal
@@ -13,7 +15,8 @@ from .bus import Bus
 from .hints import Hints
 from .watch import LOG, NamespaceWatch
 
-LAST_HINT_S = 3.0  # how long the end waits for a pending hint, well within the 10 s that the manifest allows
+# How long the end waits for a pending hint, well within the 10 s that the manifest allows
+LAST_HINT_S = 3.0
 
 
 def main() -> int:
@@ -29,7 +32,8 @@ def main() -> int:
     logs.start(given.cluster)
     hints = Hints(Bus(given.bus, given.region, given.cluster).send)
     watches = [
-        NamespaceWatch(namespace, Api(partial(in_cluster, given.account), given.selector), hints.note, ended) for namespace in given.namespaces
+        NamespaceWatch(namespace, Api(partial(in_cluster, given.account), given.selector), hints.note, ended)
+        for namespace in given.namespaces
     ]
 
     def live() -> list[str]:
@@ -38,7 +42,9 @@ def main() -> int:
 
     def ready() -> list[str]:
         unlisted = [f"{watch.namespace}: not listed yet" for watch in watches if not watch.listed]
-        return unlisted + ([f"{hints.failures} hints in a row were not taken; the log says why"] if hints.failures else [])
+        return unlisted + (
+            [f"{hints.failures} hints in a row were not taken; the log says why"] if hints.failures else []
+        )
 
     LOG.info("started", extra={"data": {"namespaces": given.namespaces, "selector": given.selector, "bus": given.bus}})
     for thread in (hints, *watches):

@@ -1,6 +1,7 @@
 """Where the cluster's API is and who we are there: the pod's service account.
 
-Everything is read again for each request, for tokens are replaced about hourly and certificates now and then.
+Everything is read again for each request, for tokens are replaced about hourly and certificates now
+and then.
 """
 
 import os
@@ -29,8 +30,10 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
         return f"Access({self.server})"
 
     def tls(self) -> ssl.SSLContext:
-        """Chain and host name are checked. The strict reading of RFC 5280 that Python 3.13 made the default is not asked for: certificates of
-        older clusters lack the key identifier it wants. Raises AccessError."""
+        """Chain and host name are checked. The strict reading of RFC 5280 that Python 3.13 made the
+        default is not asked for: certificates of older clusters lack the key identifier it wants.
+        Raises AccessError.
+        """
         try:
             context = ssl.create_default_context(cadata=self.ca)
         except (OSError, ValueError) as error:
@@ -40,7 +43,9 @@ class Access(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def in_cluster(folder: Path = SERVICE_ACCOUNT, environment: Mapping[str, str] = os.environ) -> Access:
-    """The service account of the pod that we run in, whose token and authority lie in `folder`. Raises AccessError."""
+    """The service account of the pod that we run in, whose token and authority lie in `folder`.
+    Raises AccessError.
+    """
     host, port = environment.get("KUBERNETES_SERVICE_HOST", ""), environment.get("KUBERNETES_SERVICE_PORT", "443")
     if not host:
         raise AccessError("KUBERNETES_SERVICE_HOST is not set: this is no pod of a cluster")

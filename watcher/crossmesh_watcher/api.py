@@ -1,4 +1,6 @@
-"""Listing and watching the pods of a namespace over plain HTTPS. Raises; when to try again is the caller's to decide."""
+"""Listing and watching the pods of a namespace over plain HTTPS. Raises; when to try again is the
+caller's to decide.
+"""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -13,7 +15,8 @@ from .pods import Pod, PodList
 
 PAGE = 250  # pods a page, about 1.5 MB of JSON
 CONNECT_S, READ_S = 3.0, 15.0
-SILENCE_S = 90.0  # bookmarks come about each minute; a longer silence is a connection that may be dead
+# Bookmarks come about each minute; a longer silence is a connection that may be dead
+SILENCE_S = 90.0
 _LONGEST = 8 << 20  # bytes of one event; etcd takes objects up to 1.5 MB
 
 T = TypeVar("T")
@@ -54,7 +57,9 @@ class Api:
         pods: list[Pod] = []
         token = ""
         while True:
-            response = self._get(namespace, {**self._chosen, "limit": str(PAGE), **({"continue": token} if token else {})}, READ_S)
+            response = self._get(
+                namespace, {**self._chosen, "limit": str(PAGE), **({"continue": token} if token else {})}, READ_S
+            )
             try:
                 page = _decoded(response.data, PodList)
             except urllib3.exceptions.HTTPError as error:
@@ -67,18 +72,29 @@ class Api:
                 return page.metadata.resource_version, pods
 
     def watch(self, namespace: str, version: str, seconds: int) -> Iterator[tuple[str, Pod]]:
-        """(type, pod) of each event after `version`, bookmarks too, until the server ends it after `seconds`; Failed, Expired.
+        """(type, pod) of each event after `version`, bookmarks too, until the server ends it after
+        `seconds`; Failed, Expired.
 
         A silence of SILENCE_S ends it as well: asking again from the same version loses nothing.
         """
-        query = {**self._chosen, "watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version, "timeoutSeconds": str(seconds)}
+        query = {
+            **self._chosen,
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(seconds),
+        }
         response = self._get(namespace, query, SILENCE_S, stream=True)
         try:
             for line in _lines(response):
                 event = _decoded(line, _Event)
                 if event.type == "ERROR":
                     status = _decoded(event.object, _Status)
-                    raise Expired(status.message) if status.code == 410 else Failed(f"the watch answered {status.code}: {status.message}")
+                    raise (
+                        Expired(status.message)
+                        if status.code == 410
+                        else Failed(f"the watch answered {status.code}: {status.message}")
+                    )
                 yield event.type, _decoded(event.object, Pod)
         except urllib3.exceptions.ReadTimeoutError:
             return
@@ -87,19 +103,30 @@ class Api:
         finally:
             response.close()
 
-    def _get(self, namespace: str, query: dict[str, str], read: float, *, stream: bool = False) -> urllib3.BaseHTTPResponse:
+    def _get(
+        self, namespace: str, query: dict[str, str], read: float, *, stream: bool = False
+    ) -> urllib3.BaseHTTPResponse:
         pool = self._connected()
         url = f"{self._server}/api/v1/namespaces/{namespace}/pods?{urlencode(query)}"
         headers = {**self._headers, **({} if stream else {"Accept-Encoding": "gzip"})}
         try:
             response = pool.request(
-                "GET", url, headers=headers, timeout=urllib3.Timeout(connect=CONNECT_S, read=read), retries=False, preload_content=not stream
+                "GET",
+                url,
+                headers=headers,
+                timeout=urllib3.Timeout(connect=CONNECT_S, read=read),
+                retries=False,
+                preload_content=not stream,
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise self._lost(error) from error
         if response.status == 200:
             return response
-        detail = response.read(2048)[:300].decode(errors="replace") if stream else response.data[:300].decode(errors="replace")
+        detail = (
+            response.read(2048)[:300].decode(errors="replace")
+            if stream
+            else response.data[:300].decode(errors="replace")
+        )
         response.close()
         self._pool = None
         if response.status == 410:
@@ -113,7 +140,11 @@ class Api:
         if self._pool is None:
             self._pool = urllib3.PoolManager(maxsize=1, ssl_context=access.tls(), socket_options=_keep_alive())
         self._server = access.server
-        self._headers = {"Accept": "application/json", "User-Agent": "crossmesh-watcher", "Authorization": f"Bearer {access.token}"}
+        self._headers = {
+            "Accept": "application/json",
+            "User-Agent": "crossmesh-watcher",
+            "Authorization": f"Bearer {access.token}",
+        }
         return self._pool
 
     def _lost(self, error: Exception) -> Failed:
@@ -122,7 +153,9 @@ class Api:
 
 
 def _lines(response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-    """Whole lines as they come. What is left of a line when the stream ends is an event that was cut, and comes again."""
+    """Whole lines as they come. What is left of a line when the stream ends is an event that was
+    cut, and comes again.
+    """
     rest = b""
     for chunk in response.stream(65536):
         *lines, rest = (rest + chunk).split(b"\n")

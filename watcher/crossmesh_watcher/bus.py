@@ -1,4 +1,6 @@
-"""The stack's event bus. One event says "look now"; its detail names the cluster, for people, and carries nothing to apply."""
+"""The stack's event bus. One event says "look now"; its detail names the cluster, for people, and
+carries nothing to apply.
+"""
 
 import json
 from typing import Any
@@ -16,13 +18,21 @@ class NotSent(RuntimeError):
 
 
 class Bus:
-    """PutEvents with whatever credentials the pod was given (EKS Pod Identity, IRSA), found and renewed by botocore. One attempt a call: when to
-    try again is the caller's to decide."""
+    """PutEvents with whatever credentials the pod was given (EKS Pod Identity, IRSA), found and
+    renewed by botocore. One attempt a call: when to try again is the caller's to decide.
+    """
 
     def __init__(self, bus: str, region: str, cluster: str) -> None:
-        settings = Config(connect_timeout=CONNECT_S, read_timeout=READ_S, retries={"total_max_attempts": 1}, tcp_keepalive=True)
+        settings = Config(
+            connect_timeout=CONNECT_S, read_timeout=READ_S, retries={"total_max_attempts": 1}, tcp_keepalive=True
+        )
         self._client: Any = Session().create_client("events", region_name=region, config=settings)
-        self._entry = {"EventBusName": bus, "Source": SOURCE, "DetailType": DETAIL_TYPE, "Detail": json.dumps({"cluster": cluster})}
+        self._entry = {
+            "EventBusName": bus,
+            "Source": SOURCE,
+            "DetailType": DETAIL_TYPE,
+            "Detail": json.dumps({"cluster": cluster}),
+        }
 
     def send(self) -> None:
         """One hint. Raises NotSent."""

@@ -1,4 +1,6 @@
-"""What the kubelet asks. /livez: every thread moves, a restart would not help; /readyz: every namespace was listed and hints are taken."""
+"""What the kubelet asks. /livez: every thread moves, a restart would not help; /readyz: every
+namespace was listed and hints are taken.
+"""
 
 import logging
 import threading
@@ -11,7 +13,9 @@ Check = Callable[[], list[str]]
 
 
 def serve(address: tuple[str, int], checks: dict[str, Check]) -> ThreadingHTTPServer:
-    """Answer GET of each path in `checks`, 200 or 503, from a thread that ends with the process. Raises OSError where the port is taken."""
+    """Answer GET of each path in `checks`, 200 or 503, from a thread that ends with the process.
+    Raises OSError where the port is taken.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         """One probe."""

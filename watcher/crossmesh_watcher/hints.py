@@ -1,4 +1,6 @@
-"""Many changes, few hints: the first at once, then at most one a second, and always one after the last change."""
+"""Many changes, few hints: the first at once, then at most one a second, and always one after the
+last change.
+"""
 
 import logging
 import threading
@@ -14,7 +16,9 @@ FIRST_S, MOST_S = 0.1, 10.0  # waits between tries while the bus takes none
 
 
 class Hints(threading.Thread):
-    """Sends for as long as the process lives. A change that comes while a hint is on its way counts as new: the look may have begun before it."""
+    """Sends for as long as the process lives. A change that comes while a hint is on its way counts
+    as new: the look may have begun before it.
+    """
 
     def __init__(self, send: Callable[[], None]) -> None:
         super().__init__(name="hints", daemon=True)
@@ -30,7 +34,9 @@ class Hints(threading.Thread):
             self._changed.notify()
 
     def end(self, seconds: float) -> None:
-        """Send what is pending, once and at once, and stop; wait for that no longer than `seconds`."""
+        """Send what is pending, once and at once, and stop; wait for that no longer than
+        `seconds`.
+        """
         with self._changed:
             self._ended = True
             self._changed.notify()
@@ -62,8 +68,14 @@ class Hints(threading.Thread):
                 self._pending = True
             wait = delay(self.failures, FIRST_S, MOST_S)
             known = isinstance(error, NotSent)
-            LOG.warning("hint not sent", exc_info=None if known else error, extra={"data": {"cause": f"{error}", "failures": self.failures}})
+            LOG.warning(
+                "hint not sent",
+                exc_info=None if known else error,
+                extra={"data": {"cause": f"{error}", "failures": self.failures}},
+            )
             return wait
-        LOG.info("hint sent", extra={"data": {"ms": round(1000 * (time.monotonic() - began)), "failures": self.failures}})
+        LOG.info(
+            "hint sent", extra={"data": {"ms": round(1000 * (time.monotonic() - began)), "failures": self.failures}}
+        )
         self.failures = 0
         return max(0.0, began + APART_S - time.monotonic())

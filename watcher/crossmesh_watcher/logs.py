@@ -1,4 +1,6 @@
-"""Log lines as JSON on standard output, one an event: time, level, message, and the `data` it was given. No request, header or token is ever logged."""
+"""Log lines as JSON on standard output, one an event: time, level, message, and the `data` it was
+given. No request, header or token is ever logged.
+"""
 
 import json
 import logging
@@ -16,7 +18,13 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """One line."""
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        line = {"timestamp": at, "level": record.levelname, "message": record.getMessage(), **self._always, **getattr(record, "data", {})}
+        line = {
+            "timestamp": at,
+            "level": record.levelname,
+            "message": record.getMessage(),
+            **self._always,
+            **getattr(record, "data", {}),
+        }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)

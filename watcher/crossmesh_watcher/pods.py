@@ -1,7 +1,9 @@
-"""Which pod events are worth a look: those after which another set of endpoints may be right. Most status writes are not.
+"""Which pod events are worth a look: those after which another set of endpoints may be right. Most
+status writes are not.
 
-A pod that was never ready since its birth was seen has no instance anywhere, so nothing of it matters until it is ready. That is more than
-thrift: a hint at its creation would put off the hint of its readiness, a moment later, by the second between two hints.
+A pod that was never ready since its birth was seen has no instance anywhere, so nothing of it
+matters until it is ready. That is more than thrift: a hint at its creation would put off the hint
+of its readiness, a moment later, by the second between two hints.
 """
 
 from collections.abc import Iterable
@@ -54,21 +56,44 @@ class PodList(_Base):
 
 
 def is_ready(pod: Pod) -> bool:
-    """ContainersReady with an address: an endpoint unless it is terminating."""
-    return bool(pod.status.pod_ip) and any(c.type == "ContainersReady" and c.status == "True" for c in pod.status.conditions or ())
+    """ContainersReady with an address: it may be an endpoint. Its own Ready may still wait for
+    registration.
+    """
+    return bool(pod.status.pod_ip) and _is("ContainersReady", pod)
+
+
+def _is(kind: str, pod: Pod) -> bool:
+    return any(c.type == kind and c.status == "True" for c in pod.status.conditions or ())
 
 
 def mark(pod: Pod) -> int:
-    """A number that differs (but for a collision in 64 bits) where anything relevant does; never that of a newborn."""
+    """A number that differs (but for a collision in 64 bits) where anything relevant does; never
+    that of a newborn.
+    """
     meta, status = pod.metadata, pod.status
     labels = frozenset((meta.labels or {}).items())
     finished = status.phase in ("Succeeded", "Failed")
     chosen_by = (meta.annotations or {}).get(_ANNOTATION, "")
-    return hash((is_ready(pod), meta.deletion_timestamp is not None, finished, status.pod_ip, labels, chosen_by)) or 1
+    return (
+        hash(
+            (
+                is_ready(pod),
+                _is("Ready", pod),
+                meta.deletion_timestamp is not None,
+                finished,
+                status.pod_ip,
+                labels,
+                chosen_by,
+            )
+        )
+        or 1
+    )
 
 
 class Known:
-    """The pods of one namespace as last seen, a number each. In memory only: after a restart the first list counts as a change."""
+    """The pods of one namespace as last seen, a number each. In memory only: after a restart the
+    first list counts as a change.
+    """
 
     def __init__(self) -> None:
         self._marks: dict[str, int] | None = None
@@ -77,7 +102,9 @@ class Known:
         return len(self._marks or {})
 
     def listed(self, pods: Iterable[Pod]) -> bool:
-        """Take a complete list as the truth; True where it differs from what was known, or nothing was."""
+        """Take a complete list as the truth; True where it differs from what was known, or nothing
+        was.
+        """
         marks = {pod.metadata.uid: mark(pod) for pod in pods}
         changed, self._marks = marks != self._marks, marks
         return changed

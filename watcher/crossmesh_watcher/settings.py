@@ -10,7 +10,12 @@ from .access import SERVICE_ACCOUNT
 
 _NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _BUS = re.compile(r"arn:aws[a-z-]*:events:(?P<region>[a-z0-9-]+):\d{12}:event-bus/[\w./-]+")
-CLUSTER, BUS, NAMESPACES, SELECTOR = "CROSSMESH_CLUSTER", "CROSSMESH_HINT_BUS", "CROSSMESH_NAMESPACES", "CROSSMESH_SELECTOR"
+CLUSTER, BUS, NAMESPACES, SELECTOR = (
+    "CROSSMESH_CLUSTER",
+    "CROSSMESH_HINT_BUS",
+    "CROSSMESH_NAMESPACES",
+    "CROSSMESH_SELECTOR",
+)
 HEALTH, FOLDER = "CROSSMESH_HEALTH", "CROSSMESH_SERVICE_ACCOUNT_FOLDER"
 
 
@@ -40,7 +45,9 @@ def read(environment: Mapping[str, str]) -> Settings:
     namespaces = tuple(sorted({name.strip() for name in value(NAMESPACES).split(",")} - {""}))
     if value(NAMESPACES) and not namespaces:
         mistakes.append(f"{NAMESPACES} names no namespace")
-    mistakes += [f"{NAMESPACES}: {name!r} is no namespace's name" for name in namespaces if not _NAMESPACE.fullmatch(name)]
+    mistakes += [
+        f"{NAMESPACES}: {name!r} is no namespace's name" for name in namespaces if not _NAMESPACE.fullmatch(name)
+    ]
     bus = _BUS.fullmatch(value(BUS))
     if value(BUS) and not bus:
         mistakes.append(f"{BUS} is {value(BUS)!r}; it must be an event bus's ARN, as in the stack's output HintBusArn")

@@ -1,4 +1,6 @@
-"""Following one namespace for as long as the process lives: list, watch, resume, list again when that is what it takes."""
+"""Following one namespace for as long as the process lives: list, watch, resume, list again when
+that is what it takes.
+"""
 
 import logging
 import random
@@ -18,7 +20,9 @@ PULSE_S = 300.0  # longer than any single wait, silence or list
 
 
 class NamespaceWatch(threading.Thread):
-    """Calls `note` at every relevant change. No exception ends it: the process would be alive and blind."""
+    """Calls `note` at every relevant change. No exception ends it: the process would be alive and
+    blind.
+    """
 
     def __init__(self, namespace: str, api: Api, note: Callable[[], None], ended: threading.Event) -> None:
         super().__init__(name=f"watch-{namespace}", daemon=True)
@@ -42,7 +46,9 @@ class NamespaceWatch(threading.Thread):
                 self._ended.wait(max(delay(failures, FIRST_S, MOST_S), min(asked, 3 * MOST_S)))
 
     def _once(self) -> float:
-        """List if need be, then one watch to its end. The seconds that the API asked to be left alone (0 mostly)."""
+        """List if need be, then one watch to its end. The seconds that the API asked to be left
+        alone (0 mostly).
+        """
         opened = False
         try:
             if not self._version:
@@ -51,7 +57,9 @@ class NamespaceWatch(threading.Thread):
             self._follow()
         except Expired as error:
             self._version = ""
-            LOG.info("version too old, listing again", extra={"data": {"namespace": self.namespace, "cause": str(error)}})
+            LOG.info(
+                "version too old, listing again", extra={"data": {"namespace": self.namespace, "cause": str(error)}}
+            )
         except Exception as error:  # whatever went wrong: say it, wait, go on
             known = isinstance(error, Failed | OSError | RuntimeError)
             LOG.warning(
@@ -70,7 +78,9 @@ class NamespaceWatch(threading.Thread):
         LOG.info("listed", extra={"data": {"namespace": self.namespace, "pods": len(self._known), "version": version}})
 
     def _follow(self) -> None:
-        """One watch. If it cannot even be opened the API was away, perhaps restored from a backup: then its versions mean nothing to us."""
+        """One watch. If it cannot even be opened the API was away, perhaps restored from a backup:
+        then its versions mean nothing to us.
+        """
         resumed, self._version = self._version, ""
         for kind, pod in self._api.watch(self.namespace, resumed, random.randint(*WATCH_S)):
             self._pulse = time.monotonic()

@@ -7,7 +7,6 @@ format in functions' logs, from ends of executions, from Lambda's own and from t
 runs with real time. Nothing else in the world knows of it.
 """
 
-import functools
 import json
 import logging
 import threading
@@ -20,6 +19,7 @@ from typing import Any
 from ministack.services import cloudwatch, cloudwatch_logs, sns, sqs, stepfunctions
 
 from world.aws.models.alarms import Datum, Document, Metric, Metrics, embedded, judge, state_change
+from world.aws.watching import after
 
 log = logging.getLogger(__name__)
 EVERY_S = 60.0  # CloudWatch evaluates alarms of a period of a minute or more once a minute
@@ -40,10 +40,11 @@ class Alarms:
 
     def install(self) -> None:
         """Listen to what ministack does, and evaluate in its place."""
-        cloudwatch_logs._append_log_events = _after(cloudwatch_logs._append_log_events, self._logged)
-        stepfunctions._emit_execution_status_event = _after(stepfunctions._emit_execution_status_event, self._executed)
-        cloudwatch.record_metric = _after(cloudwatch.record_metric, self._recorded)
-        sns._fanout = _after(sns._fanout, self._mailed)
+        cloudwatch_logs._append_log_events = after(cloudwatch_logs._append_log_events, self._logged)
+        stepfunctions._emit_execution_status_event = after(stepfunctions._emit_execution_status_event, self._executed)
+        cloudwatch.record_metric = after(cloudwatch.record_metric, self._recorded)
+        cloudwatch._store_datum = after(cloudwatch._store_datum, self._stored)
+        sns._fanout = after(sns._fanout, self._mailed)
         cloudwatch._evaluate_alarm = lambda _: None
         threading.Thread(target=self._follow, daemon=True, name="alarms").start()
 
@@ -127,6 +128,15 @@ class Alarms:
     def _recorded(self, namespace: str, name: str, value: float, unit: str = "None", dimensions: dict[str, str] | None = None) -> None:
         self._put(Metric(namespace, name, tuple(sorted((dimensions or {}).items()))), float(value), unit)
 
+    def _stored(
+        self, namespace: str, name: str, dimensions: dict[str, str], at: float, unit: str, value: Any = None, *_: Any, **__: Any
+    ) -> None:
+        """A plain value of PutMetricData, under the alarm clock."""
+        if value is not None:
+            with self._lock:
+                metric = Metric(namespace, name, tuple(sorted(dimensions.items())))
+                self.metrics.put(Datum(metric, at + self._ahead, float(value), unit))
+
     def _measure_queues(self, at: float) -> None:
         for queue in list(sqs._queues.values()):
             visible = sum(1 for message in queue["messages"] if message["visible_at"] <= time.time())
@@ -151,21 +161,6 @@ class Alarms:
                     "text": f"{told.get('AlarmDescription', message)}\n\n{told.get('NewStateReason', '')}",
                 }
             )
-
-
-def _after(act: Callable[..., Any], then: Callable[..., None]) -> Callable[..., Any]:
-    """`act`, and `then` with the same arguments. What goes wrong in `then` is logged: it must not break what it watches."""
-
-    @functools.wraps(act)
-    def both(*arguments: Any, **named: Any) -> Any:
-        answer = act(*arguments, **named)
-        try:
-            then(*arguments, **named)
-        except Exception:
-            log.exception("after %s", act.__name__)
-        return answer
-
-    return both
 
 
 def _seconds(stamp: str) -> float:

@@ -34,4 +34,6 @@ def endpoints(world: Document) -> dict[str, str]:
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_XRAY_DAEMON_ADDRESS": f"127.0.0.1:{world['ports']['xray']}",
         "CROSSMESH_RESOLVER": url(world, "resolver"),
+        "CROSSMESH_FRONTS_ALSO_IN": "127.0.0.0/8",  # a front on loopback is refused everywhere else
+        "CROSSMESH_PODS_ALSO_IN": "127.0.0.0/8",  # and so is a pod
     }

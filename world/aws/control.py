@@ -13,6 +13,7 @@ from typing import Any
 from ministack.core import iam_evaluator
 from ministack.services import eventbridge, iam, sts
 
+from world.aws import condition_keys, stacks
 from world.aws.alarms import Alarms
 from world.aws.invocations import REQUESTS, Invocations
 from world.aws.pod_identity import NotTrusted, credentials
@@ -40,6 +41,8 @@ class Control:
         self.roles.install()
         self.alarms = Alarms(self.emit)
         self.alarms.install()
+        stacks.install(self.emit)
+        condition_keys.install()
 
     def identity(self, request: Document) -> Document:
         """Whose a key is, with its secret for checking signatures. Built-in root keys are nobody's: their signatures would go unchecked."""

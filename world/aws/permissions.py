@@ -92,8 +92,10 @@ def _service_needs(model: CloudMap, operation: str, request: Document) -> list[N
 
 def _discovery_needs(model: CloudMap, action: str, request: Document) -> list[Need]:
     context = {"servicediscovery:NamespaceName": request["NamespaceName"], "servicediscovery:ServiceName": request["ServiceName"]}
-    namespace = model.namespaces.get(model.namespace_ids.get(request["NamespaceName"], ""))
-    service = namespace.services.get(request["ServiceName"].lower()) if namespace else None
+    owner = request.get("OwnerAccount", model.account)
+    name = request["NamespaceName"] if owner == model.account else f"{owner}/{request['NamespaceName']}"
+    namespace = model.namespaces.get(model.namespace_ids.get(name, ""))
+    service = namespace.services.get(namespace.named(request["ServiceName"])) if namespace else None
     return [
         Need(action, namespace.arn if namespace else model.arn("namespace/*"), context),
         Need(action, service.arn if service else model.arn("service/*"), context),

@@ -57,5 +57,6 @@ def _allowed(document: Any, account: str, region: str, role_arn: str, action: st
         region=region,
         request_tags=tags,
         tag_keys=list(tags),
+        service_context={"aws:sourceaccount": account},
     )
-    return trusts(document, SERVICE) and bool(iam_evaluator.evaluate_trust_policy(document, root, context))
+    return trusts(document, SERVICE, account) and bool(iam_evaluator.evaluate_trust_policy(document, root, context))

@@ -52,7 +52,7 @@ class Roles:
         role = iam._roles.get_scoped(self.account, None, name)
         if role is None:
             return f"{service} is unable to assume the role {role_arn or '(none)'}"
-        if not trusts(role.get("AssumeRolePolicyDocument"), service):
+        if not trusts(role.get("AssumeRolePolicyDocument"), service, self.account):
             return f"{service} is unable to assume the role {role_arn}: its trust policy does not name it"
         policies = iam_evaluator._gather_role_policies(name, self.account)
         if resource == ANY:
@@ -165,13 +165,15 @@ class Roles:
         return name if name.startswith("arn:") else f"arn:aws:lambda:{self.region}:{self.account}:function:{name}"
 
 
-def trusts(document: Any, service: str) -> bool:
-    """Whether a trust policy lets a service assume the role."""
+def trusts(document: Any, service: str, account: str) -> bool:
+    """Whether a trust policy lets a service assume the role for what `account` does; other conditions are not asked here."""
     if isinstance(document, str):
         document = json.loads(document)
     statements = (document or {}).get("Statement", [])
     for statement in statements if isinstance(statements, list) else [statements]:
-        if statement.get("Effect") == "Allow" and iam_evaluator._service_principal_matches(statement.get("Principal"), service):
+        wanted = statement.get("Condition", {}).get("StringEquals", {}).get("aws:SourceAccount", account)
+        named = iam_evaluator._service_principal_matches(statement.get("Principal"), service)
+        if statement.get("Effect") == "Allow" and named and account in (wanted if isinstance(wanted, list) else [wanted]):
             return True
     return False
 

@@ -156,6 +156,7 @@ class WorldControl:
             web.post("/_world/load-balancers", self.put_balancers),
             web.delete("/_world/load-balancers/{name}", self.remove_balancer),
             web.post("/_world/network", self.put_network),
+            web.post("/_world/share", self.share),
             web.delete("/_world/verdicts", self.forget_verdicts),
             web.post("/_world/restart", self.restart),
         ]
@@ -242,6 +243,11 @@ class WorldControl:
         """Forget one."""
         self.services.elb.remove(request.match_info["name"])
         return await self.show_balancers(request)
+
+    async def share(self, request: web.Request) -> web.Response:
+        """{"owner", "name"}: another account shares a Cloud Map namespace through RAM; answers its ARN."""
+        given = await request.json()
+        return web.json_response({"arn": self.services.cloud_map.share(given["owner"], given["name"]).arn})
 
     async def forget_verdicts(self, _: web.Request) -> web.Response:
         """Ask anew who callers are and what they may (otherwise remembered for seconds)."""

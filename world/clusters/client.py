@@ -82,7 +82,7 @@ class Cluster:
         """Pods that are ready and not Terminating."""
         return [pod for pod in self.items("Pod", namespace, selector) if is_ready(pod) and "deletionTimestamp" not in pod["metadata"]]
 
-    def wait_ready(self, namespace: str, selector: str, count: int, seconds: float = 20.0) -> list[Object]:
+    def wait_ready(self, namespace: str, selector: str, count: int, seconds: float = 60.0) -> list[Object]:
         """Exactly `count` ready pods, and no others; TimeoutError."""
 
         def there() -> bool:

@@ -49,7 +49,7 @@ class Control:
             self.store.compact(body.get("version"))
         elif path == "/_world/identity":
             self._new_identity(body.get("uid"))
-        elif found := re.fullmatch(r"/_world/pods/([^/]+)/([^/]+)/(kill|sick|behave|container)", path):
+        elif found := re.fullmatch(r"/_world/pods/([^/]+)/([^/]+)/(kill|sick|behave|container|lose|evict)", path):
             return self._hurt(self.store.get(("", "pods", found[1], found[2])), found[3], body)
         else:
             raise KeyError(path)
@@ -63,6 +63,10 @@ class Control:
                 self.controllers.ready(_key(pod), uid, on=False)
         elif how == "sick":
             self.controllers.ready(_key(pod), uid, on=not body.get("on", True))
+        elif how == "lose":
+            self.controllers.lose(_key(pod))
+        elif how == "evict":
+            self.controllers.evict(_key(pod))
         elif how == "container":
             self.controllers.container(_key(pod), body["name"], ready=bool(body["ready"]))
         else:

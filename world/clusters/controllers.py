@@ -54,7 +54,7 @@ class Controllers:
         self.count = 0
         self.begun: set[str] = set()
         self.ending: set[str] = set()
-        self.sick: set[str] = set()  # by label
+        self.outliers: set[str] = set()  # by label
         self.ended = threading.Event()
         for node in nodes_of(cluster, nodes):
             store.create(("", "nodes", "", node["metadata"]["name"]), node)
@@ -292,6 +292,30 @@ class Controllers:
             container["ready"] = on
         self._set_status(found, status)
 
+    def lose(self, key: tuple[str, str, str, str]) -> None:
+        """The pod's node stops reporting: the node controller sets Ready False and touches nothing else (MarkPodsNotReady)."""
+        self._overwrite(key, Ready="False")
+
+    def evict(self, key: tuple[str, str, str, str]) -> None:
+        """The kubelet ends the pod for good, as in a node's graceful shutdown: phase Failed, and its address is free."""
+        found = self._overwrite(key, phase="Failed", Ready="False", ContainersReady="False")
+        if found is not None:
+            self.runtime.stop(found["metadata"]["uid"])
+            self.addresses.free(found["metadata"]["uid"])
+
+    def _overwrite(self, key: tuple[str, str, str, str], phase: str = "", **states: str) -> Object | None:
+        try:
+            found = self.store.get(key)
+        except ApiError:
+            return None
+        status = json.loads(json.dumps(found["status"]))
+        status["phase"] = phase or status["phase"]
+        for condition in status.get("conditions", ()):
+            if condition["type"] in states and condition["status"] != states[condition["type"]]:
+                condition.update(status=states[condition["type"]], lastTransitionTime=timestamp())
+        self._set_status(found, status)
+        return found
+
     def container(self, key: tuple[str, str, str, str], name: str, *, ready: bool) -> None:
         """One container's readiness, and by it the pod's: ContainersReady only where all are."""
         try:
@@ -354,10 +378,10 @@ class Controllers:
         for pod in self.store.all("", "pods"):
             uid, states = pod["metadata"]["uid"], {c["type"]: c["status"] for c in pod["status"].get("conditions", ())}
             contained = states.get("ContainersReady") == "True"
-            sick = (pod["metadata"].get("labels") or {}).get("world/sick") == "true"
-            if (sick and contained) or (not sick and uid in self.sick):
-                (self.sick.add if sick else self.sick.discard)(uid)
-                self.ready(_key(pod), uid, on=not sick)
+            outliers = (pod["metadata"].get("labels") or {}).get("world/sick") == "true"
+            if (outliers and contained) or (not outliers and uid in self.outliers):
+                (self.outliers.add if outliers else self.outliers.discard)(uid)
+                self.ready(_key(pod), uid, on=not outliers)
             elif pod["spec"].get("readinessGates") and pod["status"].get("podIP"):
                 gates = all(states.get(g["conditionType"]) == "True" for g in pod["spec"]["readinessGates"])
                 if (states.get("Ready") == "True") != (gates and contained):

@@ -1,19 +1,26 @@
 """Faults at the wire of a Kubernetes API: refusals, delays, cuts, lies, darkness. Set through the control server."""
 
+import functools
 import json
 import re
 import threading
 import time
+import zlib
+from collections.abc import Iterator
 from typing import Any
 
 from world.clusters.objects import ApiError
+
+ENDLESS = "endless"  # the continue token of a list that never ends
 
 
 class Faults:
     """What goes wrong at present.
 
     A rule: {"verb": regex, "path": regex, "times": n (absent = until cleared), and one of "code" (+ "retry_after"), "delay", "hang", "drop",
-    "cut" (the body ends half way), "empty_list", "short_list": n (that many items left out, no continue), "stale": n (resourceVersion lowered)}.
+    "cut" (the body ends half way), "drip": seconds (between two bytes of the body), "bomb": n (megabytes of spaces behind the body, packed),
+    "swap": [regex, text] (in the body), "empty_list", "short_list": n (that many items left out, no continue), "stale": n (resourceVersion
+    lowered), "fill": n (every page is full of pods with so many labels, and the list never ends)}.
     """
 
     def __init__(self) -> None:
@@ -62,14 +69,34 @@ class Faults:
                     return rule
         return None
 
-    def cut_body(self, length: int) -> int | None:
-        """How much of a body is sent where it is cut."""
-        rule = getattr(self._here, "rule", None)
-        return length // 2 if rule and rule.get("cut") else None
+    def said(self, body: bytes) -> bytes:
+        """A body as the rule wants it told."""
+        swap = (self._rule() or {}).get("swap")
+        return re.sub(swap[0].encode(), swap[1].encode(), body) if swap else body
 
-    def lie(self, resource: str, rows: list[bytes], meta: dict[str, Any]) -> tuple[list[bytes], dict[str, Any]]:
+    def packed(self, data: bytes) -> bytes:
+        """A body in gzip, larger than it looks where the rule says so."""
+        pack = zlib.compressobj(1, wbits=31)
+        return pack.compress(data) + _spaces(pack, int((self._rule() or {}).get("bomb", 0)))
+
+    def pieces(self, data: bytes) -> Iterator[bytes]:
+        """What is sent of a body, piece by piece; less than all of it where the answer is cut."""
+        rule = self._rule() or {}
+        if rule.get("cut"):
+            data = data[: len(data) // 2]
+        at = 0
+        while "drip" in rule and rule in self.rules and at < len(data):
+            yield data[at : at + 1]
+            at += 1
+            time.sleep(float(rule["drip"]))
+        yield data[at:]
+
+    def _rule(self) -> dict[str, Any] | None:
+        return getattr(self._here, "rule", None)
+
+    def lie(self, rows: list[bytes], meta: dict[str, Any], limit: int) -> tuple[list[bytes], dict[str, Any]]:
         """A list as the rule wants it told."""
-        rule = getattr(self._here, "rule", None)
+        rule = self._rule()
         if not rule:
             return rows, meta
         if rule.get("empty_list"):
@@ -78,6 +105,8 @@ class Faults:
             return rows[: max(0, len(rows) - int(rule["short_list"]))], {"resourceVersion": meta["resourceVersion"]}
         if rule.get("stale"):
             return rows, {**meta, "resourceVersion": str(int(meta["resourceVersion"]) - int(rule["stale"]))}
+        if rule.get("fill") and rows:
+            return [_labelled(rows[0], int(rule["fill"]))] * (limit or 500), {"resourceVersion": meta["resourceVersion"], "continue": ENDLESS}
         return rows, meta
 
     def set(self, data: bytes) -> None:
@@ -91,3 +120,14 @@ class Faults:
         with self._lock:
             self.rules = []
             self.dark = False
+
+
+def _spaces(pack: Any, megabytes: int) -> bytes:
+    return b"".join(pack.compress(b" " * 1_000_000) for _ in range(megabytes)) + bytes(pack.flush())
+
+
+@functools.lru_cache(8)
+def _labelled(row: bytes, labels: int) -> bytes:
+    item = json.loads(row)
+    item["metadata"]["labels"] = {f"label-{n}": f"value-{n}" for n in range(labels)}
+    return json.dumps(item, separators=(",", ":")).encode()

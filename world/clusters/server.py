@@ -1,6 +1,5 @@
 """The API over HTTPS: routing, paging, watches, patches, and injected faults. One server a cluster."""
 
-import gzip
 import json
 import re
 import ssl
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from world.clusters.auth import Authenticator, Who, allowed
-from world.clusters.faults import Faults
+from world.clusters.faults import ENDLESS, Faults
 from world.clusters.objects import (
     CLUSTER_WIDE,
     CUSTOM,
@@ -79,20 +78,20 @@ class Handler(BaseHTTPRequestHandler):
 
     def _send(self, code: int, body: bytes | Object, headers: tuple[tuple[str, str], ...] = ()) -> None:
         data = body if isinstance(body, bytes) else json.dumps(body, separators=(",", ":")).encode()
-        cut = self.faults.cut_body(len(data)) if code == 200 else None
+        data = self.faults.said(data)
         if len(data) > 1400 and "gzip" in self.headers.get("Accept-Encoding", ""):
-            data = gzip.compress(data, 1)
+            data = self.faults.packed(data)
             headers = (*headers, ("Content-Encoding", "gzip"))
         self.send_response_only(code)
         for name, value in (("Content-Type", "application/json"), ("Content-Length", str(len(data))), *headers):
             self.send_header(name, value)
         self.end_headers()
-        if cut is not None:
-            self.wfile.write(data[: len(data) // 2])
-            self.close_connection = True
-        else:
-            self.wfile.write(data)
-        self.wfile.flush()
+        sent = 0
+        for piece in self.faults.pieces(data):
+            self.wfile.write(piece)
+            self.wfile.flush()
+            sent += len(piece)
+        self.close_connection = self.close_connection or sent < len(data)
 
     def _answer(self) -> None:
         url = urllib.parse.urlsplit(self.path)
@@ -181,8 +180,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _list(self, key: tuple[str, str, str, str], query: dict[str, str], match: Any) -> None:
         sign = "&".join(query[name] for name in ("labelSelector", "fieldSelector") if query.get(name))
-        rows, meta = self.store.page(key[:2], key[2], match, sign, int(query.get("limit") or 0), query.get("continue", ""))
-        rows, meta = self.faults.lie(key[1], rows, meta)
+        limit, token = int(query.get("limit") or 0), query.get("continue", "")
+        rows, meta = self.store.page(key[:2], key[2], match, sign, limit, "" if token == ENDLESS else token)
+        rows, meta = self.faults.lie(rows, meta, limit)
         head = json.dumps({"kind": KINDS[key[0]][key[1]] + "List", "apiVersion": api_version(key[0]), "metadata": meta})
         said = len(json.dumps({"kind": KINDS[key[0]][key[1]], "apiVersion": api_version(key[0])}, separators=(",", ":")))
         items = (
@@ -203,12 +203,14 @@ class Handler(BaseHTTPRequestHandler):
             line = b'{"type":"%s","object":%s}\n' % (kind.encode(), raw)
             self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
 
-        version = int(query.get("resourceVersion") or 0)
-        if version == 0:
+        version, listed = int(query.get("resourceVersion") or 0), query.get("sendInitialEvents", "").lower() == "true"
+        if version == 0 or listed:
             rows, meta = store.page(key[:2], namespace, match, "", 0, "")
             version = int(meta["resourceVersion"])
             for raw in rows:
                 say("ADDED", raw)
+            if listed and bookmarks:  # kubectl 1.35 and later wait for it
+                say("BOOKMARK", self._bookmark(key, version, {"k8s.io/initial-events-end": "true"}))
         elif version < store.compacted:
             say("ERROR", json.dumps(ApiError(410, "Expired", f"too old resource version: {version} ({store.compacted})").status()).encode())
             until = 0.0
@@ -240,8 +242,10 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(b"0\r\n\r\n")
         self.wfile.flush()
 
-    def _bookmark(self, key: tuple[str, str, str, str], version: int) -> bytes:
-        meta = {"resourceVersion": str(version), "creationTimestamp": None}
+    def _bookmark(self, key: tuple[str, str, str, str], version: int, annotations: dict[str, str] | None = None) -> bytes:
+        meta: dict[str, Any] = {"resourceVersion": str(version), "creationTimestamp": None}
+        if annotations:
+            meta["annotations"] = annotations
         return json.dumps({"kind": KINDS[key[0]][key[1]], "apiVersion": api_version(key[0]), "metadata": meta}).encode()
 
 

@@ -55,6 +55,7 @@ class Switches:
             self.resolver.removed ^= self.resolver.removed if body.get("restore") else set()
             if body.get("remove"):
                 self.resolver.removed.add(body["remove"])
+            self.resolver.added.update(body.get("add", {}))
         elif what == "targets":
             self.resolver.balancer.detached = bool((await request.json()).get("detached"))
         elif what == "certificate":

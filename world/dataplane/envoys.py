@@ -24,6 +24,12 @@ def binary() -> str:
     return str(next(path for path in sorted(folder.iterdir()) if path.name.startswith("envoy")))
 
 
+def command(file: Path, level: str, flush_ms: int) -> list[str]:
+    """How an Envoy is started: its bootstrap, what it logs, and how often its access log is written."""
+    options = {"-c": file, "--concurrency": 1, "--log-level": level, "--file-flush-interval-msec": flush_ms}
+    return [binary(), "--disable-hot-restart", *(str(part) for option in options.items() for part in option)]
+
+
 class Envoys:
     """Processes by pod uid."""
 
@@ -70,20 +76,8 @@ class Envoys:
         self.count += 1
         file = self._folder / f"envoy-{pod['ip']}.json"
         file.write_text(json.dumps(xds.bootstrap(pod["virtual_node"], pod["ip"], self._port)))
-        command = [
-            binary(),
-            "-c",
-            str(file),
-            "--concurrency",
-            "1",
-            "--log-level",
-            "warning",
-            "--disable-hot-restart",
-            "--file-flush-interval-msec",
-            "500",
-        ]
         with (self._folder / "logs" / "envoy.log").open("a") as log:
-            self._running[uid] = proxy, subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self._running[uid] = proxy, subprocess.Popen(command(file, "warning", 500), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
     def _end(self, uid: str) -> None:
         proxy, process = self._running.pop(uid)

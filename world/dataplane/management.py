@@ -16,7 +16,8 @@ from aiohttp import web
 
 from world.aws.clients import client
 from world.dataplane import xds
-from world.dataplane.xds_routes import kind_of, target_cluster
+from world.dataplane.reading import kind_of
+from world.dataplane.xds_routes import target_cluster
 
 EVERY_S = 0.4
 SETTLE_S = 8.0
@@ -94,13 +95,13 @@ class Management:
             except self._mesh.exceptions.NotFoundException:
                 continue
         ports = {target_cluster(t): (t["virtualNode"], t["port"]) for t in targets if t.get("port")}
-        places = [xds.endpoints(name, self._instances(spec)) for name, spec in nodes.items()]
-        places += [xds.endpoints(name, self._instances(nodes[at]), port) for name, (at, port) in sorted(ports.items()) if at in nodes]
+        service_names = [xds.endpoints(name, self._instances(spec)) for name, spec in nodes.items()]
+        service_names += [xds.endpoints(name, self._instances(nodes[at]), port) for name, (at, port) in sorted(ports.items()) if at in nodes]
         return {
             xds.LISTENER: xds.listeners(node, ip, self.access_log(proxy), services),
             xds.CLUSTER: xds.clusters(node, nodes, ip, ports),
             xds.ROUTE: [xds.egress(services)],
-            xds.ENDPOINTS: places,
+            xds.ENDPOINTS: service_names,
         }
 
     def _routes(self, mesh: str, service: str) -> list[dict[str, Any]]:

@@ -5,22 +5,19 @@ A listener's timeouts, connection pools and its own health checks act in the Env
 clients make act in the Envoys that call it.
 """
 
-from world.dataplane.xds_routes import ROUTE, egress, kind_of, seconds, target_cluster
-from world.dataplane.xds_routes import Spec as Spec
+from world.dataplane.clusters import speaks
+from world.dataplane.configuration import rest
+from world.dataplane.names import CLUSTER, EGRESS_PORT, ENDPOINTS, LISTENER, ROUTE
+from world.dataplane.names import Spec as Spec
+from world.dataplane.reading import kind_of
+from world.dataplane.xds_routes import egress, seconds, target_cluster
 
 __all__ = ["CLUSTER", "ENDPOINTS", "LISTENER", "ROUTE", "bootstrap", "clusters", "egress", "endpoints", "listeners"]
 
 _TYPE = "type.googleapis.com/envoy."
-LISTENER = f"{_TYPE}config.listener.v3.Listener"
-CLUSTER, ENDPOINTS = f"{_TYPE}config.cluster.v3.Cluster", f"{_TYPE}config.endpoint.v3.ClusterLoadAssignment"
-EGRESS_PORT, APP_PORT = 15001, 18080
+APP_PORT = 18080
 EGRESS_TCP = 15101  # and on: one port a backend with TCP routes, in the order of names, where iptables would tell them apart by address
 _UNLIMITED = 4_294_967_295
-
-
-def _rest(refresh: str = "0.4s") -> Spec:
-    source = {"api_type": "REST", "transport_api_version": "V3", "cluster_names": ["xds"], "refresh_delay": refresh, "request_timeout": "2s"}
-    return {"resource_api_version": "V3", "api_config_source": source}
 
 
 def bootstrap(node: str, ip: str, xds_port: int) -> Spec:
@@ -34,7 +31,7 @@ def bootstrap(node: str, ip: str, xds_port: int) -> Spec:
     }
     return {
         "node": {"id": f"{node}|{ip}", "cluster": node},
-        "dynamic_resources": {"lds_config": _rest(), "cds_config": _rest()},
+        "dynamic_resources": {"lds_config": rest(), "cds_config": rest()},
         "static_resources": {"clusters": [cluster]},
         "layered_runtime": {"layers": [{"name": "static", "static_layer": {"re2.max_program_size.error_level": 1000}}]},
     }
@@ -95,7 +92,7 @@ def _listener(name: str, ip: str, port: int, chain: Spec) -> Spec:
 def listeners(node: Spec, ip: str, access_log: str, services: dict[str, list[Spec]] | None = None) -> list[Spec]:
     """Ingress for each declared port to the program behind, egress to the backends: one listener for HTTP, one for each backend with TCP routes."""
     found = [_ingress(listener, ip) for listener in node.get("listeners", ())]
-    rds = {"rds": {"route_config_name": "egress", "config_source": _rest()}}
+    rds = {"rds": {"route_config_name": "egress", "config_source": rest()}}
     found.append(_listener("egress", ip, EGRESS_PORT, _http("egress", rds, access_log)))
     for index, (name, route) in enumerate(_tcp_backends(services or {})):
         spec = route["spec"]["tcpRoute"]
@@ -149,7 +146,7 @@ def _app(listener: Spec, ip: str) -> Spec:
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [local]}]},
         "circuit_breakers": {"thresholds": [_pool((listener.get("connectionPool") or {}).get(protocol) or {})]},
     }
-    return {**cluster, **_speaks(protocol)}
+    return {**cluster, **speaks(protocol)}
 
 
 def _pool(pool: Spec) -> Spec:
@@ -172,7 +169,7 @@ def _node(name: str, spec: Spec, port: int, ip: str) -> Spec:
         "upstream_bind_config": {"source_address": {"address": ip, "port_value": 0}},
         "circuit_breakers": {"thresholds": [_pool({})]},
         **_discovery(name, spec, listener),
-        **_speaks((listener.get("portMapping") or {}).get("protocol", "http")),
+        **speaks((listener.get("portMapping") or {}).get("protocol", "http")),
     }
     if outlier := listener.get("outlierDetection"):
         cluster["outlier_detection"] = {
@@ -192,18 +189,11 @@ def _discovery(name: str, spec: Spec, listener: Spec) -> Spec:
     """Endpoints from Cloud Map, or a DNS name: all its addresses (ENDPOINTS), else as one load balancer's."""
     dns = (spec.get("serviceDiscovery") or {}).get("dns")
     if not dns:
-        return {"type": "EDS", "eds_cluster_config": {"eds_config": _rest()}}
+        return {"type": "EDS", "eds_cluster_config": {"eds_config": rest()}}
     port = (listener.get("portMapping") or {}).get("port", 80)
     place = {"endpoint": {"address": {"socket_address": {"address": dns["hostname"], "port_value": port}}}}
     kind = "STRICT_DNS" if dns.get("responseType") == "ENDPOINTS" else "LOGICAL_DNS"
     return {"type": kind, "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [place]}]}}
-
-
-def _speaks(protocol: str) -> Spec:
-    if protocol not in ("http2", "grpc"):
-        return {}
-    options = {"@type": f"{_TYPE}extensions.upstreams.http.v3.HttpProtocolOptions", "explicit_http_config": {"http2_protocol_options": {}}}
-    return {"typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options}}
 
 
 def _health(check: Spec) -> Spec:
@@ -226,10 +216,10 @@ def _health(check: Spec) -> Spec:
 
 def endpoints(name: str, instances: list[Spec], port: int = 0) -> Spec:
     """Where a virtual node's pods are; `port`: at another one than they are registered with."""
-    places = []
+    service_names = []
     for instance in sorted(instances, key=lambda i: i["InstanceId"]):
         attributes = instance["Attributes"]
         address, registered = attributes.get("AWS_INSTANCE_IPV4") or attributes.get("AWS_INSTANCE_IPV6"), attributes.get("AWS_INSTANCE_PORT")
         if address and (port or registered):
-            places.append({"endpoint": {"address": {"socket_address": {"address": address, "port_value": port or int(registered)}}}})
-    return {"@type": ENDPOINTS, "cluster_name": name, "endpoints": [{"lb_endpoints": places}] if places else []}
+            service_names.append({"endpoint": {"address": {"socket_address": {"address": address, "port_value": port or int(registered)}}}})
+    return {"@type": ENDPOINTS, "cluster_name": name, "endpoints": [{"lb_endpoints": service_names}] if service_names else []}

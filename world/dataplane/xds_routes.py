@@ -1,10 +1,9 @@
 """App Mesh's routes → Envoy's virtual hosts: matches, weights, retries, timeouts, in App Mesh's order of precedence. Pure."""
 
-from typing import Any
+from world.dataplane.matches import matched, precedence
+from world.dataplane.names import ROUTE, Spec
+from world.dataplane.reading import kind_of
 
-Spec = dict[str, Any]
-ROUTE = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
-KINDS = ("httpRoute", "http2Route", "grpcRoute", "tcpRoute")
 _EVENTS = {  # what the API model says of each
     "server-error": "5xx",
     "gateway-error": "gateway-error",
@@ -25,16 +24,11 @@ def egress(services: dict[str, list[Spec]], *, defaults: bool = True) -> Spec:
         {
             "name": name,
             "domains": [name, f"{name}:*"],
-            "routes": [_route(route, defaults=defaults) for route in sorted(routes, key=_precedence) if kind_of(route) != "tcpRoute"],
+            "routes": [_route(route, defaults=defaults) for route in sorted(routes, key=precedence) if kind_of(route) != "tcpRoute"],
         }
         for name, routes in sorted(services.items())
     ]
     return {"@type": ROUTE, "name": "egress", "virtual_hosts": hosts}
-
-
-def kind_of(route: Spec) -> str:
-    """httpRoute, http2Route, grpcRoute or tcpRoute."""
-    return next((kind for kind in KINDS if kind in route["spec"]), "httpRoute")
 
 
 def target_cluster(target: Spec) -> str:
@@ -42,19 +36,11 @@ def target_cluster(target: Spec) -> str:
     return f"{target['virtualNode']}@{target['port']}" if target.get("port") else str(target["virtualNode"])
 
 
-def _precedence(route: Spec) -> tuple[bool, int, int, str]:
-    """Priority 0 first, none last; then the longer prefix."""
-    spec = route["spec"]
-    match = spec[kind_of(route)].get("match") or {}
-    priority = spec.get("priority")
-    return priority is None, priority or 0, -len(match.get("prefix") or (match.get("path") or {}).get("exact") or ""), route["routeName"]
-
-
 def _route(route: Spec, *, defaults: bool) -> Spec:
     kind = kind_of(route)
     spec = route["spec"][kind]
     targets = [t for t in spec["action"]["weightedTargets"] if t.get("weight", 0) > 0]
-    match = _match(spec.get("match") or {}, grpc=kind == "grpcRoute")
+    match = matched(spec.get("match") or {}, grpc=kind == "grpcRoute")
     if not targets:
         return {"match": match, "direct_response": {"status": 503, "body": {"inline_string": "no target has a weight"}}}
     timeouts = spec.get("timeout") or {}
@@ -78,44 +64,6 @@ def _retry(declared: Spec | None, *, defaults: bool) -> Spec | None:
     if each := seconds(declared.get("perRetryTimeout")):
         found["per_try_timeout"] = each
     return found
-
-
-def _match(match: Spec, *, grpc: bool) -> Spec:
-    headers = [_header(header) for header in match.get("headers", ())]
-    found: Spec = {}
-    if grpc:
-        service, method = match.get("serviceName"), match.get("methodName")
-        headers = [_header(metadata) for metadata in match.get("metadata", ())]
-        found = {"path": f"/{service}/{method}"} if service and method else {"prefix": f"/{service}/" if service else "/"}
-        found["grpc"] = {}
-    elif path := match.get("path"):
-        found = {"path": path["exact"]} if "exact" in path else {"safe_regex": {"regex": path["regex"]}}
-    else:
-        found = {"prefix": match.get("prefix", "/")}
-    if match.get("method"):
-        headers.append({"name": ":method", "string_match": {"exact": match["method"]}})
-    if match.get("scheme"):
-        headers.append({"name": ":scheme", "string_match": {"exact": match["scheme"]}})
-    if headers:
-        found["headers"] = headers
-    queries = [
-        {"name": q["name"], "string_match": {"exact": q["match"]["exact"]}} if q.get("match") else {"name": q["name"], "present_match": True}
-        for q in match.get("queryParameters", ())
-    ]
-    return {**found, "query_parameters": queries} if queries else found
-
-
-def _header(header: Spec) -> Spec:
-    found: Spec = {"name": header["name"], "invert_match": bool(header.get("invert"))}
-    match = header.get("match")
-    if not match:
-        return {**found, "present_match": True}
-    if "range" in match:
-        return {**found, "range_match": {"start": match["range"]["start"], "end": match["range"]["end"]}}
-    if "regex" in match:
-        return {**found, "string_match": {"safe_regex": {"regex": match["regex"]}}}
-    kind = next(kind for kind in ("exact", "prefix", "suffix") if kind in match)
-    return {**found, "string_match": {kind: match[kind]}}
 
 
 def seconds(value: Spec | None) -> str | None:

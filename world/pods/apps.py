@@ -1,8 +1,17 @@
 """The walkthrough's programs: feapp passes on a body with 200 whatever its upstream said; colorapp tells its colour."""
 
 import asyncio
+import ipaddress
 import random
 from typing import Any
+
+BEHIND = 10_000  # a pod has one address here, so that a program beside an Envoy cannot listen where the Envoy does
+NOWHERE = "127.255.255.254"  # what a name resolves to that only an Envoy knows
+
+
+def behind(port: int) -> int:
+    """Where a program listens whose Envoy listens at `port`."""
+    return port + BEHIND if port + BEHIND < 65_536 else port - BEHIND
 
 
 class App:
@@ -17,21 +26,29 @@ class App:
         """Status and body."""
         raise NotImplementedError
 
+    async def reply(self, path: str, headers: dict[str, str]) -> tuple[int, str]:
+        """Status and body, as it is told to behave."""
+        if self.behaviour.get("delay_ms"):
+            await asyncio.sleep(self.behaviour["delay_ms"] / 1000)
+        if random.random() < self.behaviour.get("fail_rate", 1.0 if "status" in self.behaviour else 0.0):
+            return int(self.behaviour.get("status", 503)), str(self.behaviour.get("body", ""))
+        return await self.answer(path, headers)
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """HTTP/1.1 with keep-alive."""
+        """HTTP/1.1 with keep-alive; HTTP/2 and gRPC where the other side begins so."""
         while True:
             line = await asyncio.wait_for(reader.readline(), 60)
             if not line:
                 return
+            if line == b"PRI * HTTP/2.0\r\n":
+                from world.pods.http2 import serve
+
+                await serve(self.reply, line, reader, writer)
+                return
             path = line.split()[1].decode()
             headers = await read_headers(reader)
             await reader.readexactly(int(headers.get("content-length", "0")))
-            if self.behaviour.get("delay_ms"):
-                await asyncio.sleep(self.behaviour["delay_ms"] / 1000)
-            if random.random() < self.behaviour.get("fail_rate", 1.0 if "status" in self.behaviour else 0.0):
-                status, body = int(self.behaviour.get("status", 503)), str(self.behaviour.get("body", ""))
-            else:
-                status, body = await self.answer(path, headers)
+            status, body = await self.reply(path, headers)
             close = headers.get("connection", "").lower() == "close"
             data = body.encode()
             head = f"HTTP/1.1 {status} X\r\nContent-Type: text/plain\r\nContent-Length: {len(data)}\r\nConnection: {'close' if close else 'keep-alive'}\r\n\r\n"
@@ -103,6 +120,16 @@ async def read_headers(reader: asyncio.StreamReader) -> dict[str, str]:
     return found
 
 
+def called(source: str, upstream: str) -> bytes:
+    """A PROXY line: tells an Envoy whom the program calls, as the pod's redirect would by the connection's first address."""
+    host, _, port = upstream.rpartition(":")
+    try:
+        ipaddress.IPv4Address(host)
+    except ValueError:
+        host = NOWHERE
+    return f"PROXY TCP4 {source} {host} 1024 {port}\r\n".encode()
+
+
 def app_for(pod: dict[str, Any], *, sidecar: bool) -> App:
     """The program that a pod's image names."""
     container = pod["spec"]["containers"][0]
@@ -114,7 +141,7 @@ def app_for(pod: dict[str, Any], *, sidecar: bool) -> App:
         return Color(address, ports or (8080,), env.get("COLOR", "n/a"))
     if image == "feapp":
         host, _, port = env.get("COLOR_HOST", "").partition(":")
-        return Front(address, (18080,) if sidecar else ports or (8080,), f"{host}:{port or 80}", 15001)
+        return Front(address, (behind(8080),) if sidecar else ports or (8080,), f"{host}:{port or 80}", 15001)
     if image == "curler":
         return Echo(address, ())
     return Echo(address, ports)

@@ -87,6 +87,12 @@ class Users:
         for thread in self._threads:
             thread.start()
 
+    def until(self, enough: int, seconds: float) -> None:
+        """Go on until so many requests were answered, at most so long: a scenario that plays quickly must prove something, too."""
+        ends = time.monotonic() + seconds
+        while len(self.asked) < enough and time.monotonic() < ends:
+            time.sleep(0.1)
+
     def stop(self) -> None:
         """End, with every answer in."""
         self._ended.set()

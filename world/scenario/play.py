@@ -17,7 +17,9 @@ from world.scenario.verbs import VERBS, mend
 
 COLOURS = ("colorapp-blue", "colorapp-red")
 COLUMNS = ("scenario", "requests", "failed", "chosen pod lived", "chosen pod dead", "longest after its death", "no pod chosen")
-KEPT = Path(__file__).resolve().parent.parent.parent / "docs" / "traffic.json"
+ENOUGH = 30  # requests under which a scenario proves nothing about its users
+WAIT_S = 30.0  # how long the load goes on for them after the last act, what was broken still broken
+KEPT = Path(__file__).resolve().parent.parent.parent / "docs" / "reference" / "traffic.json"
 
 
 class Failed(AssertionError):
@@ -43,6 +45,8 @@ def play(scenario: Scenario, stage: Stage, tell: Callable[[str], object] = print
                 complaint = CHECKS[check](stage, argument)
                 if complaint:
                     raise Failed(f"{scenario.name}: {act.tell}: {check}: {complaint}")
+        if users:
+            users.until(ENOUGH, WAIT_S)
     finally:
         if users:
             users.stop()
@@ -60,7 +64,7 @@ def play(scenario: Scenario, stage: Stage, tell: Callable[[str], object] = print
 def verdict(scenario: Scenario, traffic: Traffic) -> None:
     """Raise Failed where users lost what they must not lose."""
     assert scenario.load is not None
-    if traffic.requests < 10:
+    if traffic.requests < ENOUGH:
         raise Failed(f"{scenario.name}: only {traffic.requests} requests were sent: that proves nothing")
     if traffic.live:
         raise Failed(f"{scenario.name}: {len(traffic.live)} requests failed though their pod lived, e.g. {traffic.live[0]}")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from crossmesh.core.report import Report
+from crossmesh.core.reporting.report import Report
 
 from world.application import Application
 from world.clusters.client import Cluster, is_ready, wait_for

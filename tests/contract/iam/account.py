@@ -4,7 +4,6 @@ Cloud Map, App Mesh and EKS are the world's models and ask what the world's serv
 state table, STS, Step Functions, EC2 and both Elastic Load Balancing APIs are as small as the adapters' use of them. Nothing leaves the process.
 """
 
-import base64
 import datetime
 import io
 import random
@@ -21,17 +20,18 @@ import pytest
 from crossmesh.adapters import aws
 from crossmesh.adapters.eks import Eks as EksAdapter
 from crossmesh.adapters.memory import MemoryClock, MemoryClusters, MemoryInstances, MemoryTelemetry
-from crossmesh.core.canary import Sample
-from crossmesh.core.facts import ServiceFacts, Workloads
-from crossmesh.core.live import Listed
+from crossmesh.core.canary.judge import Sample
+from crossmesh.core.compiler.cluster_manifests import ListedDocuments
+from crossmesh.core.diagnosis.facts import ServiceFacts, Workloads
+from crossmesh.core.observed import Seen, Unseen
+from crossmesh.core.patience import WHOLE
 from crossmesh.core.settings import ClusterSettings, ServiceTarget
-from crossmesh.core.views import Seen, Unseen
+from crossmesh.driver import drive
 from crossmesh.errors import CrossmeshError
 from crossmesh.ports import PodRef
 from crossmesh.runtime import Ports
-from crossmesh.steps import manifests
-from crossmesh.steps.context import Context
-from crossmesh.steps.drive import drive
+from crossmesh.usecases import manifests
+from crossmesh.usecases.context import Context
 from ministack.core import iam_evaluator
 
 from tests.contract.template import ACCOUNT, REGION, Filled
@@ -111,6 +111,7 @@ class InProcessAccount:
         clusters = [Cluster(name, f"https://{name}", _NoCertificate(), name) for name in ("eksc1", "eksc2")]  # type: ignore[arg-type]
         self.eks = Eks(self.clock.now, rng, account=ACCOUNT, region=REGION, clusters=clusters, network=_network)
         self.rules: dict[str, list[Document]] = {f"sg-{cluster.name}": [] for cluster in clusters}  # security group -> its IpPermissions
+        self.tags = {group: {"crossmesh:owner": "demo"} for group in self.rules}  # as docs/how-to/prepare-an-account.md says
         self.balancers: dict[str, tuple[str, str]] = {}  # name -> (classic | network | application, state of its one target)
         self.items: dict[str, Document] = {}
         self.objects: dict[str, bytes] = {}
@@ -130,8 +131,7 @@ class InProcessAccount:
 
     def invoke(self, function: str, context: Context, **event: Any) -> Any:
         """Run a function's step with the real adapters, as its role."""
-        folder = folder_of(function)
-        step = import_module(f"crossmesh.steps.{folder}")
+        task = import_module(f"crossmesh.steps.{folder_of(function)}").TASK
         self.function = function
         ports = Ports(REGION, TABLE, BUCKET)
         ports._made |= {
@@ -142,8 +142,8 @@ class InProcessAccount:
             "Front": SimpleNamespace(probe=lambda *_, **__: self.samples),
         }
         self.clusters.eks = None
-        asked = msgspec.convert(msgspec.to_builtins(event), step.Request)
-        return drive(manifests.within(folder, step.run, asked, context), ports)
+        asked = msgspec.convert(msgspec.to_builtins(event), task.request)
+        return drive(manifests.with_active_manifests(task, asked, context), ports)
 
     def judge(self, needs: Sequence[Need]) -> None:
         """Raise AccessDeniedException unless the role in force allows all; the statements that allowed are noted as used."""
@@ -226,7 +226,8 @@ class InProcessAccount:
         if operation == "DescribeSecurityGroups":
             self.judge([Need("ec2:DescribeSecurityGroups")])
             return {"SecurityGroups": [{"GroupId": group, "IpPermissions": self.rules[group]} for group in params["GroupIds"]]}
-        self.judge([Need(f"ec2:{operation}", f"arn:aws:ec2:{REGION}:{ACCOUNT}:security-group/{params['GroupId']}")])
+        tags = {f"aws:ResourceTag/{key}": value for key, value in self.tags[params["GroupId"]].items()}
+        self.judge([Need(f"ec2:{operation}", f"arn:aws:ec2:{REGION}:{ACCOUNT}:security-group/{params['GroupId']}", tags)])
         held = self.rules[params["GroupId"]]
         for rule in params["IpPermissions"]:
             {"AuthorizeSecurityGroupIngress": held.append, "RevokeSecurityGroupIngress": held.remove}[operation](rule)
@@ -274,7 +275,9 @@ class InProcessAccount:
         return {"Body": io.BytesIO(self.objects[key])}
 
     def _dynamodb(self, operation: str, params: Document) -> Document:
-        self.judge([Need(f"dynamodb:{operation}", f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{params['TableName']}")])
+        leading = (params.get("Item") or params.get("Key") or {}).get("id", {}).get("S", "")
+        table = f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{params['TableName']}"
+        self.judge([Need(f"dynamodb:{operation}", table, {"dynamodb:LeadingKeys": [leading]})])
         if operation == "PutItem":
             self.items[params["Item"]["id"]["S"]] = params["Item"]
             return {}
@@ -306,7 +309,7 @@ class _NoCertificate:
         return True
 
     def read_bytes(self) -> bytes:
-        return base64.b64decode(b"")
+        return b"not asked for: pods are in memory"
 
 
 class ReachedClusters(MemoryClusters):
@@ -315,19 +318,25 @@ class ReachedClusters(MemoryClusters):
     eks: EksAdapter | None = None
 
     def observe(
-        self, cluster: ClusterSettings, namespaces: tuple[str, ...], registered: tuple[PodRef, ...], identity: str, versions: dict[str, int]
+        self,
+        cluster: ClusterSettings,
+        namespaces: tuple[str, ...],
+        registered: tuple[PodRef, ...],
+        identity: str,
+        versions: dict[str, int],
+        limit: float = WHOLE,
     ) -> Seen | Unseen:
         """As the Kubernetes adapter: what cannot be reached is unseen."""
         try:
             self._reach(cluster)
         except CrossmeshError as error:
             return Unseen(cluster=cluster.name, cause="refused", detail=str(error), begun=self.clock.now())
-        return super().observe(cluster, namespaces, registered, identity, versions)
+        return super().observe(cluster, namespaces, registered, identity, versions, limit)
 
-    def manifests(self, cluster: ClusterSettings, identity: str) -> Listed | Unseen:
+    def manifests(self, cluster: ClusterSettings, identity: str, limit: float = WHOLE) -> ListedDocuments | Unseen:
         """As the Kubernetes adapter."""
         self._reach(cluster)
-        return super().manifests(cluster, identity)
+        return super().manifests(cluster, identity, limit)
 
     def service(self, target: ServiceTarget, cluster: ClusterSettings) -> ServiceFacts:
         """Raises what reaching raises."""

@@ -1,6 +1,7 @@
-"""Why a right is given, by action, as docs/iam.md tells it. A situation (situations.py) shows that it is needed."""
+"""Why a right is given, by action, as docs/reference/iam.md tells it. A situation (situations.py) shows that it is needed."""
 
 DNS = "Cloud Map does it in our name for an instance of a service with DNS records (Cloud Map developer guide, API permissions)"
+ANY_CHECK = "Route 53 chooses a check's id and has no condition key, so one check cannot be told from another"
 KINDS = ("Mesh", "VirtualNode", "VirtualGateway", "VirtualRouter", "VirtualService", "Route", "GatewayRoute")
 PLURALS = ("VirtualNodes", "VirtualGateways", "VirtualRouters", "VirtualServices", "Routes", "GatewayRoutes")
 REASONS = {
@@ -36,9 +37,7 @@ REASONS = {
     "servicediscovery:DeregisterInstance": "a pod that is gone",
     "route53:ChangeResourceRecordSets": DNS,
     "route53:CreateHealthCheck": DNS,
-    "route53:DeleteHealthCheck": DNS,
-    "route53:GetHealthCheck": DNS,
-    "route53:UpdateHealthCheck": DNS,
+    **{f"route53:{verb}HealthCheck": f"{DNS}; {ANY_CHECK}" for verb in ("Delete", "Get", "Update")},
     "eks:DescribeCluster": "endpoint and certificate of the clusters that crossmesh.yaml names",
     "sts:AssumeRole": "clusters of other accounts, by the roles that crossmesh.yaml names (only with ClusterRoleArns)",
     "states:DescribeExecution": "whether the lease's holder still runs; if not, the lease is taken over at once",

@@ -9,20 +9,21 @@ from typing import Any
 import msgspec
 import yaml
 from crossmesh.adapters.memory import MemoryClusters
-from crossmesh.core.canary import Sample
-from crossmesh.core.facts import ContainerFacts, ServiceFacts
-from crossmesh.core.openings import mark_of
+from crossmesh.core.canary.judge import Sample
+from crossmesh.core.compiler.build import build
+from crossmesh.core.diagnosis.facts import ContainerFacts, ServiceFacts
+from crossmesh.core.diagnosis.ingress_rules import mark_of
 from crossmesh.core.settings import CanarySettings, ClusterSettings, Expect, ManifestSource, MeshSettings, ServiceTarget
 from crossmesh.core.topology import Topology
-from crossmesh.core.topology_build import build
 from crossmesh.manifests import load
 from crossmesh.manifests.config import load_config
-from crossmesh.steps.context import Context, Run
-from crossmesh.steps.registry import SETTLED
+from crossmesh.usecases.canary_runs import LIFE
+from crossmesh.usecases.context import Context, Run
+from crossmesh.usecases.registry import SETTLED
 
-from tests.builders import NAMESPACE, context, node, pod
 from tests.contract.iam.account import InProcessAccount
-from tests.unit.diagnosis.world import BLUE, FRONT, RED, SPACE
+from tests.support.builders import NAMESPACE, context, node, pod
+from tests.support.diagnosis_world import BLUE, FRONT, RED, SPACE
 from world.aws.models.cloud_map_records import LateFailure
 from world.deploy import ROOT
 
@@ -125,11 +126,7 @@ def run(account: InProcessAccount, where: Context, name: str, look: str = "", *,
     taken = account.invoke("TakeLeaseFunction", where, id=name, execution=execution, look=look)
     assert not taken.held
     this = taken.run
-    seen = account.invoke("ObserveRegistryFunction", where, run=this)
-    for cluster in seen.clusters:
-        observed = account.invoke("ObserveClusterFunction", where, run=this, cluster=cluster, registry=seen.registry)
-        assert observed.cause == "", observed
-    plan = account.invoke("PlanRegistryFunction", where, run=this, clusters=seen.clusters)
+    plan = account.invoke("LookFunction", where, run=this).planned
     account.clock.sleep(late)
     stage, verified = plan.first_stage, None
     while stage:
@@ -240,15 +237,9 @@ def slow_and_throttled(account: InProcessAccount) -> None:
 
 
 def crashed_cluster(account: InProcessAccount) -> None:
-    """The function that observes a cluster ended without a view: the plan goes on without that cluster."""
-    namespace(account)
+    """A cluster that was never seen has no view in the run: nothing of it is closed."""
     where = here()
-    account.clusters.put("eksc1", pod("a"))
     taken = account.invoke("TakeLeaseFunction", where, id="run-1", execution=EXECUTION + "run-1").run
-    seen = account.invoke("ObserveRegistryFunction", where, run=taken)
-    account.invoke("ObserveClusterFunction", where, run=taken, cluster="eksc1", registry=seen.registry)
-    assert account.invoke("PlanRegistryFunction", where, run=taken, clusters=seen.clusters).actions > 0
-
     opened = account.invoke("OpenPortsFunction", saying(where, security_groups="open"), run=taken)
     assert (opened.closed, opened.refused) == ((), ()), "a cluster without a view closes nothing"
 
@@ -258,8 +249,8 @@ def dead_holder(account: InProcessAccount) -> None:
     where = here()
     account.running.add(EXECUTION + "one")
     assert not account.invoke("TakeLeaseFunction", where, id="one", execution=EXECUTION + "one").held
-    assert account.invoke("TakeLeaseFunction", where, id="two", execution=EXECUTION + "two").held
     assert account.invoke("LookFunction", where, id="hint", cause="hint").decision == "asked"
+    assert account.invoke("TakeLeaseFunction", where, id="two", execution=EXECUTION + "two").held
     account.running.clear()
     taken = account.invoke("TakeLeaseFunction", where, id="two", execution=EXECUTION + "two")
     assert not taken.held
@@ -371,6 +362,7 @@ def broken_path(account: InProcessAccount) -> None:
     for resource in account.app_mesh._arns.values():
         resource.spec = resource.spec | (TAMPERED[resource.key[0]] if resource.key[0] in ("route", "virtualGateway") else {})
     del account.instances.answers[RED.ip]
+    del account.objects["registry/last.json"]  # as where no look has kept what it read
     broken = diagnosed(account, where, "front-color", "canary-1", "eksc2.r").broken
     assert broken == ("mesh:route colorapp_appmesh-demo/color-route in appmesh-demo", "network:eksc1→eksc2:8080", "instance:eksc2.r"), broken
     stale = {"IpProtocol": "tcp", "FromPort": 9090, "ToPort": 9090}
@@ -389,6 +381,7 @@ def unhealthy_targets(account: InProcessAccount) -> None:
     account.balancers["a2"] = ("network", "unhealthy")
     for number in range(3):
         account.clock.sleep(SETTLED + 1)
+        account.invoke("LookFunction", where, id=f"look-{number}")  # looks keep what they read; a diagnosis keeps nothing
         account.calls.clear()
         assert diagnosed(account, where, "front-color", f"canary-{number}").broken == ("targets:a2",)
     assert "servicediscovery:ListInstances" not in account.calls, "no revision moved, so nothing is listed"
@@ -414,20 +407,26 @@ def canaried() -> Context:
     return msgspec.structs.replace(base, settings=msgspec.structs.replace(base.settings, canaries=(canary,)))
 
 
-def probe(account: InProcessAccount, where: Context, size: int = 1) -> None:
-    """Probe and judge once; bodies of `size` bytes."""
-    account.samples = tuple(Sample(status=200, body=account.rng.randbytes(size).hex()) for _ in range(3))
+def probe(account: InProcessAccount, where: Context, requests: int = 3) -> None:
+    """Probe and judge once; each answer's body is another."""
+    account.samples = tuple(Sample(status=200, body=account.rng.randbytes(250).hex()) for _ in range(requests))
+    listed = account.invoke("ListCanariesFunction", where, id="canary-1", asked={"canary": "", "requests": 0})
+    assert listed.canaries == ("front",), "the verdict before gave it back"
     probed = account.invoke("ProbeFrontFunction", where, id="canary-1")
     assert probed.probed[0].problem == ""
     judged = account.invoke("JudgeCanaryFunction", where, id="canary-1", probed=probed.probed)
     assert not judged.failed, judged
+    other = account.invoke("ListCanariesFunction", where, id="canary-other", asked=None)
+    assert other.canaries == ("front",), "the verdict gave it back"
+    assert account.invoke("ListCanariesFunction", where, id="canary-1", asked=None).canaries == (), "another one runs it"
+    account.clock.sleep(LIFE + 1)
 
 
 def canary(account: InProcessAccount) -> None:
-    """The front is probed and judged twice: the second verdict reads the first, and answers too long to be carried are kept in the run store."""
+    """The front is probed and judged twice: the second verdict reads the first, and more answers than can be carried are kept in the run store."""
     where = canaried()
     probe(account, where)
-    probe(account, where, size=100_000)
+    probe(account, where, requests=1_000)
 
 
 def failing_canary(account: InProcessAccount) -> None:
@@ -440,9 +439,16 @@ def failing_canary(account: InProcessAccount) -> None:
 
 
 def failed_look(account: InProcessAccount) -> None:
-    """A look that failed leaves its line, with the time of the last one that did not."""
+    """A look that failed leaves its line, with the time of the last one that did not; the lease that it died with is given back."""
+    held = {"id": "lease/look", "holder": "look-1"}
+    account.items["lease/look"] = {name: {"S": value} for name, value in held.items()} | {
+        "epoch": {"N": "1"},
+        "expires": {"N": "9999999999.0"},
+        "again": {"BOOL": False},
+    }
     account.invoke("ReportLookFunction", here(), id="look-1", failure={"Error": "States.Timeout", "Cause": "it hung"})
     assert account.items["document/look"]
+    assert account.items["lease/look"]["holder"] == {"S": ""}
 
 
 SITUATIONS: tuple[Situation, ...] = (

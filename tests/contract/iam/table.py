@@ -1,4 +1,4 @@
-"""docs/iam.md from the template, the reasons and the situations: `make iam`."""
+"""docs/reference/iam.md from the template, the reasons and the situations: `make iam`."""
 
 import json
 from collections.abc import Mapping
@@ -10,11 +10,11 @@ from tests.contract.iam.situations import Situation
 from tests.contract.template import ACCOUNT, REGION, Filled
 from world.deploy import ROOT
 
-FILE = ROOT / "docs" / "iam.md"
+FILE = ROOT / "docs" / "reference" / "iam.md"
 HEAD = """\
 # Rights
 
-Written by `make iam` from the template, `tests/contract/iam/reasons.py` and `tests/contract/iam/situations.py`; a test compares.
+Written by `make iam`; do not edit. It is made from the template, `tests/contract/iam/reasons.py` and `tests/contract/iam/situations.py`; a test compares.
 
 Each line is taken away alone in `tests/contract/iam/test_grants.py`, where the functions' real adapters call models of Cloud Map, App Mesh and
 EKS that ask for rights as AWS does: the situation named then turns red.
@@ -79,6 +79,6 @@ def _trusted(principal: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    from tests.contract.iam.test_grants import page
+    from tests.contract.iam.proofs import page
 
     FILE.write_text(page())

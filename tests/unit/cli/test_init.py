@@ -5,16 +5,18 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 from crossmesh import runtime
-from crossmesh.cli import main
+from crossmesh.cli import init, main
 from crossmesh.cli.init import access
 from crossmesh.cli.samconfig import changed, overrides
-from crossmesh.core.deployment import disagreements, parameters
 from crossmesh.core.settings import ClusterSettings
+from crossmesh.core.stack_parameters import disagreements, parameters
 from crossmesh.errors import RefusedError
 
-from tests.builders import context
+from tests.support.builders import context
+from tests.support.modelled import NEIGHBOUR, ModelledWorld
 
 ROOT = Path(__file__).parents[3]
 ROLE = "arn:aws:iam::444455556666:role/crossmesh-reader"
@@ -63,11 +65,11 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_first_init_writes_settings_that_a_second_one_reads(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["init", "--offline", "--json"]) == 3
+    assert main(["init", "--offline", "--json", "--region", "us-east-1"]) == 3
     assert json.loads(capsys.readouterr().out)["backend"] == "none"
     assert "2026-09-30" in (here / "config" / "crossmesh.yaml").read_text(), "and why"
     (here / "config" / "mesh" / "mesh.yaml").write_text((ROOT / "config" / "mesh" / "mesh.yaml").read_text())
-    assert main(["init", "--offline"]) == 1, "offline nobody tells the account"
+    assert main(["init", "--offline"]) == 2, "offline nobody tells the account"
     assert main(["init", "--offline", "--account", "111122223333", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["parameters"]["EksClusterArns"] == "arn:aws:eks:us-east-1:111122223333:cluster/my-cluster"
@@ -125,11 +127,34 @@ def test_a_function_deployed_with_other_parameters_refuses_to_start(
 
 
 def test_a_cluster_of_another_account_gets_its_role_first_and_the_entry_for_that() -> None:
-    other = ClusterSettings(name="east", eks="east-1", region="us-east-1", role_arn=ROLE, external_id="a secret")
+    other = ClusterSettings(name="east", eks="east-1", region="us-east-1", role_arn=ROLE, external_id="a-secret/1")
     apply, role, entry = access(other, ["arn:r1", "arn:r2"], "111122223333")
     assert apply == "kubectl --context east apply -f clusters/reader.yaml"
     assert "clusters/role.yaml" in role
-    assert "RoleName=crossmesh-reader ClusterName=east-1 ReaderRoleArns=arn:r1,arn:r2 ExternalId=a secret" in role
+    assert "RoleName=crossmesh-reader ClusterName=east-1 ReaderRoleArns=arn:r1,arn:r2 ExternalId=a-secret/1" in role
     assert entry.endswith(f"--principal-arn {ROLE}")
     own = ClusterSettings(name="here", eks="here", region="us-east-1")
     assert len(access(own, ["arn:r1", "arn:r2"], "111122223333")) == 3, "one entry a role"
+
+
+def test_namespaces_are_written_by_their_arn_and_what_a_name_does_not_tell_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = ModelledWorld(namespace=False)
+    one, two, twice = (
+        world.namespace("one.local"),
+        world.namespace("two.local"),
+        [world.namespace("twice.local", vpc) for vpc in ("vpc-1", "vpc-2")],
+    )
+    shared = world.model.share(NEIGHBOUR, "shared.local")
+    monkeypatch.setattr(init.aws, "client", lambda *_, **__: world.registry._read)
+    settings = msgspec.structs.replace(
+        context().settings, mesh=msgspec.structs.replace(context().settings.mesh, namespaces=(("two.local", two),))
+    )
+    found, todo = init._namespaces(settings, {"one.local", "two.local", "twice.local", "shared.local", "gone.local"})
+    arns = [world.model.namespaces[ident].arn for ident in (one, two)]
+    assert found["NamespaceArns"] == ",".join(sorted(arns))
+    assert found["HostedZoneArns"].count("arn:aws:route53:::hostedzone/Z") == 2
+    said = {name: line for name in ("gone.local", "twice.local", "shared.local") for line in todo if name in line}
+    assert len(todo) == len(said) == 3
+    assert "create-private-dns-namespace --name gone.local" in said["gone.local"]
+    assert all(ident in said["twice.local"] for ident in twice)
+    assert shared.arn in said["shared.local"]

@@ -36,6 +36,24 @@ def test_a_tick_that_a_schedule_lost_starts_its_state_machine_with_the_schedules
     assert (lost.kind, lost.target, lost.payload) == ("execution", LOOK, '{"cause": "schedule"}')
 
 
+@pytest.mark.parametrize(
+    ("request_", "attributes"),
+    [
+        ({"StateMachineArn": LOOK, "Input": '{"cause": "schedule"}'}, FAILED),
+        ({"stateMachineArn": LOOK, "input": '{"cause": "schedule"}', "name": "tick"}, FAILED),
+        ({"StateMachineArn": LOOK, "Input": '{"cause": "schedule"}'}, {}),  # nothing but the body tells the target
+    ],
+)
+def test_a_tick_whose_message_holds_the_whole_request_starts_the_same(request_: dict[str, str], attributes: dict[str, str]) -> None:
+    lost = understood(message(json.dumps(request_), SCHEDULE_ARN="arn:schedule", **attributes), "q")
+    assert (lost.kind, lost.target, lost.payload) == ("execution", LOOK, '{"cause": "schedule"}')
+
+
+def test_the_queue_s_own_word_of_a_target_outweighs_the_body_s() -> None:
+    lost = understood(message(json.dumps({"StateMachineArn": "arn:another"}), **FAILED), "q")
+    assert (lost.target, lost.payload) == (LOOK, "{}")
+
+
 def test_what_a_function_failed_on_is_given_to_it_again() -> None:
     record = {
         "version": "1.0",

@@ -2,7 +2,7 @@
 
 import pytest
 from crossmesh.cli.canaries import show, sparkline
-from crossmesh.core.canary import Check, Sample, Verdict
+from crossmesh.core.canary.judge import Check, Sample, Verdict
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from crossmesh import codec, runtime
 from crossmesh.adapters.memory import MemoryClock, MemoryRunStore, MemoryState, MemoryTelemetry
-from crossmesh.cli import stack, status
-from crossmesh.core.report import Report
+from crossmesh.cli import canaries, stack, status
+from crossmesh.cli.target import Place
+from crossmesh.core.canary.judge import CanaryHistory, Verdict
+from crossmesh.core.canary.split_test import CanaryRun
+from crossmesh.core.reporting.report import Report
 from crossmesh.errors import CrossmeshError
+from crossmesh.manifests.config import load_config
 from crossmesh.steps import look, report_look, take_lease
 
 from world.deploy import ROOT
@@ -34,8 +39,10 @@ def state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[MemorySta
     held.write(look.LAST, codec.encode(GOOD))
     ports = {"State": held, "Clock": MemoryClock(1_700_000_600.0), "Telemetry": MemoryTelemetry(), "RunStore": MemoryRunStore()}
     monkeypatch.setattr(runtime, "live_ports", lambda: ports)
-    monkeypatch.setattr(stack, "ports", lambda *_: (ports, {}))
-    monkeypatch.setattr(stack, "canaries", lambda *_: ())
+    target = stack.Target(stack="crossmesh", account="111122223333", region="us-east-1", owner="demo", mode="apply")
+    here = stack.Deployed(place=Place(region="us-east-1", stack="crossmesh", config=load_config(ROOT / "config")), target=target, ports=ports)
+    monkeypatch.setattr(stack, "reach", lambda *_, **__: here)
+    monkeypatch.setattr(status, "_deployed", lambda _: 0.0)
     monkeypatch.setattr("time.time", lambda: 1_700_000_605.0)
     runtime.live_context.cache_clear()
     yield held
@@ -66,7 +73,7 @@ def look_and_report(times: int = 1) -> None:
 
 def said(capsys: pytest.CaptureFixture[str]) -> str:
     capsys.readouterr()
-    assert status.run(argparse.Namespace(json=True)) == 3
+    assert status.run(argparse.Namespace(json=True, wait=0, watch=False)) == 3
     (problem,) = json.loads(capsys.readouterr().out)["problems"]
     return str(problem)
 
@@ -112,9 +119,9 @@ def test_where_no_look_ever_succeeded_that_is_said(
 def test_a_step_that_acts_refuses_all_the_same(state: MemoryState, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CROSSMESH_OWNER", "other")
     with pytest.raises(CrossmeshError, match="OtherParameters"):
-        runtime.entrypoint(take_lease.Request, take_lease.run)({"id": "r", "execution": "e"}, None)
+        runtime.entrypoint(take_lease.TASK)({"id": "r", "execution": "e"}, None)
     with pytest.raises(CrossmeshError, match="OtherParameters"):
-        runtime.entrypoint(report_look.Request, report_look.run)({"id": "r", "failure": {}}, None)
+        runtime.entrypoint(msgspec.structs.replace(report_look.TASK, unconfigured=False))({"id": "r", "failure": {}}, None)
 
 
 def test_people_see_no_counts_of_a_look_that_failed(
@@ -123,7 +130,36 @@ def test_people_see_no_counts_of_a_look_that_failed(
     monkeypatch.setenv("CROSSMESH_OWNER", "other")
     look_and_report()
     capsys.readouterr()
-    assert status.run(argparse.Namespace(json=False)) == 3
+    assert status.run(argparse.Namespace(json=False, wait=0, watch=False)) == 3
     shown = capsys.readouterr().out
     assert "not known: the last look failed" in shown
     assert "endpoints registered" not in shown
+
+
+# --- a canary that says nothing any more --------------------------------------------------------------------------------------------------
+
+
+def asked(state: MemoryState, monkeypatch: pytest.MonkeyPatch, age: float, verb: Any, capsys: pytest.CaptureFixture[str], **more: Any) -> Any:
+    """The verb's exit code and what it says, `age` seconds after the canary was last good."""
+    now = 1_700_000_605.0
+    state.write(look.LAST, codec.encode(msgspec.structs.replace(GOOD, at=now)))
+    verdict = Verdict(canary="front", kind="good", at=now - age, says="all is well")
+    rounds = (CanaryRun(at=now - age, counts={"a": 1}),)
+    state.write("canary/front", codec.encode(CanaryHistory(last=verdict, rounds=rounds, last_good=now - age)))
+    monkeypatch.setattr(stack, "canaries", lambda *_: ("front",))
+    code = verb(argparse.Namespace(wait=0, watch=False, **more))
+    return code, capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("age", "code"), [(0, 0), (179, 0), (181, 3), (86_400, 3)])
+def test_status_and_history_never_keep_saying_good(
+    state: MemoryState, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], age: float, code: int
+) -> None:
+    found, told = asked(state, monkeypatch, age, status.run, capsys, json=True)
+    assert (found, json.loads(told)["canaries"]["front"]["kind"]) == (code, "stale" if code else "good")
+    assert bool(json.loads(told)["problems"]) is bool(code)
+    found, told = asked(state, monkeypatch, age, canaries.history, capsys, json=True, name="front")
+    assert (found, json.loads(told)["front"]["stale"]) == (code, bool(code))
+    for verb, words in ((status.run, "canary front: stale, good"), (canaries.history, "no verdict for")):
+        found, told = asked(state, monkeypatch, age, verb, capsys, json=False, name="front")
+        assert (found, words in told) == (code, bool(code))

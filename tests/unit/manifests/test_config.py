@@ -4,7 +4,7 @@ from pathlib import Path
 
 from crossmesh.manifests.config import LoadedConfig, load_config
 
-from tests.manifest_texts import HEAD, manifest, node, say
+from tests.support.manifest_texts import HEAD, manifest, node, say
 
 SETTINGS = """\
 owner: prod
@@ -118,3 +118,12 @@ def test_live_manifests_leave_names_for_later() -> None:
     loaded = config(SETTINGS.replace("files: [mesh/*.yaml]", "clusters: [one]"))
     assert loaded.findings == ()
     assert loaded.documents == ()
+
+
+def test_a_namespace_of_the_settings_that_no_node_names() -> None:
+    given = SETTINGS.replace("mesh: {", "mesh: {namespaces: {gone.local: ns-1, shop.local: ns-2}, ")
+    assert given != SETTINGS
+    (line,) = told(config(given))
+    assert line.startswith(
+        "warning unused-namespace crossmesh.yaml:3 mesh.namespaces.gone.local: no virtual node names the Cloud Map namespace"
+    )

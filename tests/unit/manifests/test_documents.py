@@ -5,7 +5,7 @@ from crossmesh.manifests import load
 from crossmesh.manifests.crd import KINDS
 from crossmesh.manifests.schema import Listing, Record, Rule, Table
 
-from tests.manifest_texts import HEAD, manifest, say
+from tests.support.manifest_texts import HEAD, manifest, say
 
 
 def told(text: str, *, strict: bool = False) -> list[str]:
@@ -176,7 +176,7 @@ def test_all_mistakes_come_at_once() -> None:
 def test_unknown_fields_are_warnings_with_a_hint_and_errors_when_strict() -> None:
     text = manifest("VirtualNode", "one", "listenners: []\nfoo: 1")
     findings = load([("mesh.yaml", text.encode())]).findings
-    assert [(f.level, f.code, f.place.line, f.cure) for f in findings] == [
+    assert [(f.level, f.code, f.place.line, f.fix) for f in findings] == [
         ("warning", "unknown-field", 9, "did you mean listeners?"),
         (
             "warning",

@@ -1,6 +1,6 @@
 """v1beta1 documents, as the original walkthrough is written, become what their v1beta2 counterparts are."""
 
-from tests.manifest_texts import built, manifest, rendered, told
+from tests.support.manifest_texts import built, manifest, rendered, told
 
 MESH = "apiVersion: appmesh.k8s.aws/v1beta1\nkind: Mesh\nmetadata: {name: demo}\nspec: {serviceDiscoveryType: dns}\n"
 

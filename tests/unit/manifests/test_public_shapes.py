@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.manifest_texts import HEAD, manifest, node, rendered, told
-from tests.model_mesh import ACCOUNT, ModelMesh
+from tests.support.manifest_texts import HEAD, manifest, node, rendered, told
+from tests.support.model_mesh import ACCOUNT, ModelMesh
 
 GATEWAY = """\
 namespaceSelector: {matchLabels: {mesh: shop}}

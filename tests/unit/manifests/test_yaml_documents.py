@@ -6,7 +6,7 @@ import pytest
 from crossmesh.manifests import load
 from crossmesh.manifests.yaml_documents import ALIASED, DEPTH, LIMIT, line_of, read
 
-from tests.manifest_texts import say
+from tests.support.manifest_texts import say
 
 
 def values(text: str) -> list[object]:
@@ -125,7 +125,7 @@ def test_anchors_aliases_and_merges() -> None:
         ("a: 1\n---\n<<: 5\n", ["error not-yaml f.yaml:3: `<<` merges something that is not an object"]),
         (b"a: 1\nb: \xff\n", ["error not-utf8 f.yaml:2: byte 8 (0xff) is not UTF-8"]),
         (b"a: 1\nb: \x01\n", ["error not-yaml f.yaml:2: not YAML: control characters are not allowed"]),
-        (b"\xff\xfea\x00", ["error not-utf8 f.yaml:1: byte 0 (0xff) is not UTF-8"]),
+        (b"\xff\xfea\x00", ["error not-utf8 f.yaml:1: the file is UTF-16, as its first two bytes say"]),
     ],
 )
 def test_mistakes_name_file_and_line(text: str | bytes, said: list[str]) -> None:
@@ -178,3 +178,42 @@ def test_an_unfilled_template_is_an_error_only_where_a_manifest_of_ours_may_be_i
 def test_an_empty_value_at_the_end_is_on_a_line_that_exists() -> None:
     loaded = load([("mesh.yaml", b"? ''")])
     assert [finding.place.line for finding in loaded.findings] == [1]
+
+
+# --- a byte order mark --------------------------------------------------------------------------------------------------------------------
+
+ONE, TWO = "kind: A\nname: one\n", "kind: B\nname: two\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"\ufeff{ONE}---\n\ufeff{TWO}",  # two files with their marks, a separator between them
+        f"\ufeff---\n{ONE}---\n\ufeff{TWO}",
+        f"--- # one\n\ufeff{ONE}---\r\n\ufeff{TWO}",
+    ],
+)
+def test_a_mark_may_begin_each_document(text: str) -> None:
+    assert values(text) == [{"kind": "A", "name": "one"}, {"kind": "B", "name": "two"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (f"{ONE}\ufeff---\n{TWO}", 3),  # joined by `cat`: the mark hides the separator
+        (f"{ONE}\ufeff{TWO}", 3),  # and here there is none
+        (f"---\n# a comment\n\ufeff{ONE}", 3),
+        ("kind: A\nspec:\n  a: 1\n\ufeffname: x\n", 4),
+    ],
+)
+def test_a_mark_within_a_document_is_named_as_what_it_is(text: str, line: int) -> None:
+    """Nobody sees it, and `correct the syntax` helps nobody."""
+    (said,) = mistakes(text)
+    assert said.startswith(f"error byte-order-mark f.yaml:{line}")
+    assert "two files were joined here" in said
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-16-le"])
+def test_a_file_in_utf_16_is_told_as_that(encoding: str) -> None:
+    (said,) = mistakes(("\ufeff" if encoding != "utf-16" else "").encode(encoding) + ONE.encode(encoding))
+    assert "the file is UTF-16" in said

@@ -1,4 +1,6 @@
-"""docs/fidelity.md is true: its tests exist, every modelled operation has botocore's shapes, and what the simulator sends and gets has the API's shapes."""
+"""docs/explanation/fidelity.md is true.
+
+Its tests exist, every modelled operation has botocore's shapes, and what the simulator sends and gets has the API's shapes."""
 
 import re
 
@@ -19,7 +21,9 @@ SUITES = "\n".join(path.read_text() for path in sorted((ROOT / "tests/conformanc
 
 
 def test_every_behaviour_names_tests_that_exist() -> None:
-    rows = [line for line in (ROOT / "docs/fidelity.md").read_text().splitlines() if line.startswith("| ") and "---" not in line][1:]
+    rows = [line for line in (ROOT / "docs/explanation/fidelity.md").read_text().splitlines() if line.startswith("| ") and "---" not in line][
+        1:
+    ]
     assert len(rows) > 25
     for row in rows:
         _, _, source, held, _ = row.split(" | ") if row.count(" | ") > 3 else ("", *row.strip("| ").split(" | "), "")

@@ -5,7 +5,7 @@ import threading
 import msgspec
 import pytest
 from crossmesh import codec
-from crossmesh.core import endpoints
+from crossmesh.core.registry import endpoints
 
 from tests.sim import memo
 from tests.sim.explore import BASES, randomly

@@ -6,21 +6,10 @@ import pytest
 from tests.sim import asl
 from tests.sim.application import ROOT, load
 from tests.sim.play import play
-from tests.sim.schedule import Event, Fault, Schedule, decode, encode
+from tests.sim.schedule import Fault, decode, encode
+from tests.support.sim_schedules import WORK
 
 SCENARIOS = sorted((ROOT / "tests/sim/scenarios").glob("*.json"))
-WORK = Schedule(
-    pods={"eksc1": {"front": 1, "blue": 1}, "eksc2": {"blue": 4, "red": 4}},
-    hints="lost",
-    events=(
-        Event(t=0, do="add", cluster="eksc2", kind="blue"),
-        Event(t=0, do="terminate", cluster="eksc2", kind="red"),
-        Event(t=0, do="unready", cluster="eksc2", kind="red", arg=1),
-        Event(t=0, do="squat", arg=1),
-        Event(t=0, do="scribble", arg=2),
-        Event(t=0, do="reroute"),
-    ),
-)
 
 
 @pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)

@@ -4,13 +4,12 @@ from typing import Any
 
 import pytest
 from crossmesh.adapters.memory import MemoryRegistry
-from crossmesh.core.views import Pod
-from crossmesh.errors import CrossmeshError
-from crossmesh.steps.calls import Step, Together
-from crossmesh.steps.drive import perform
+from crossmesh.core.observed import Pod
+from crossmesh.effects import Step
 
-from tests.builders import context, pod
-from tests.passes import MemoryWorld
+from tests.support.builders import context, pod
+from tests.support.cutting import cut
+from tests.support.passes import MemoryWorld
 
 FOREIGN = {"AWS_INSTANCE_IPV4": "10.9.9.9"}
 
@@ -36,34 +35,6 @@ def expected(world: MemoryWorld) -> set[str]:
     """uids of the ready pods."""
     pods: list[Pod] = [p for found in world.clusters.pods.values() for p in found.values()]
     return {p.uid for p in pods if p.ready}
-
-
-def cut(step: Step[Any], world: MemoryWorld, at: int, *, after: bool) -> bool:
-    """Drive `step` up to its call number `at` (each call of a group counts), made (`after`) or not; True where it ended by itself before."""
-    count, answer, error = 0, None, None
-    while True:
-        try:
-            asked = step.throw(error) if error else step.send(answer)
-        except StopIteration:
-            return True
-        answer, error = None, None
-        answers = []
-        for call in asked.calls if isinstance(asked, Together) else (asked,):
-            if count == at and not after:
-                return False
-            try:
-                answers.append(perform(call, world.ports))
-            except CrossmeshError as raised:
-                answers.append(raised)
-            if count == at:
-                return False
-            count += 1
-        if isinstance(asked, Together):
-            answer = answers
-        elif isinstance(answers[0], CrossmeshError):
-            error = answers[0]
-        else:
-            answer = answers[0]
 
 
 def prepared_steps() -> tuple[MemoryWorld, Step[Any]]:

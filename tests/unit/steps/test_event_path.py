@@ -3,12 +3,12 @@
 from collections import Counter
 from typing import Any
 
+from crossmesh.driver import _side_by_side, execute
+from crossmesh.effects import Batch, Step
 from crossmesh.steps import apply_registry, look, take_lease
-from crossmesh.steps.calls import Step, Together
-from crossmesh.steps.drive import _side_by_side, perform
 
-from tests.builders import context, node, pod
-from tests.passes import MemoryWorld
+from tests.support.builders import context, node, pod
+from tests.support.passes import MemoryWorld
 
 FREE = {"Clock", "Telemetry"}
 
@@ -28,11 +28,11 @@ class Trips:
                 asked = step.send(answer)
             except StopIteration as end:
                 return end.value
-            calls = asked.calls if isinstance(asked, Together) else (asked,)
+            calls = asked.calls if isinstance(asked, Batch) else (asked,)
             self.registered = self.registered or any(call.method == "register" for call in calls)
             if not self.registered and any(call.port not in FREE for call in calls):
                 self.trips[name] += 1
-            answer = _side_by_side(asked, self.ports) if isinstance(asked, Together) else perform(asked, self.ports)
+            answer = _side_by_side(asked, self.ports) if isinstance(asked, Batch) else execute(asked, self.ports)
 
 
 def test_a_ready_pod_is_registered_within_few_round_trips() -> None:

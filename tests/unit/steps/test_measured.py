@@ -4,16 +4,17 @@ import msgspec
 import pytest
 from crossmesh.adapters.dynamodb import packed, unpacked
 from crossmesh.adapters.memory import MemoryRegistry
-from crossmesh.core.canary import Sample
-from crossmesh.core.report import Report
+from crossmesh.core.canary.judge import Sample
+from crossmesh.core.reporting.report import Report
+from crossmesh.driver import drive
 from crossmesh.errors import RefusedError
 from crossmesh.runtime import shortened
-from crossmesh.steps import look, store
-from crossmesh.steps.drive import drive
 from crossmesh.telemetry import deployment_values
+from crossmesh.usecases import look_lease
+from crossmesh.usecases import state as store
 
-from tests.builders import context, pod
-from tests.passes import MemoryWorld
+from tests.support.builders import context, pod
+from tests.support.passes import MemoryWorld
 
 
 def last(world: MemoryWorld) -> Report:
@@ -69,11 +70,11 @@ def test_what_waits_on_purpose_is_not_pending_and_a_failure_says_nothing_else() 
 def test_samples_travel_with_the_state_and_large_ones_are_kept_elsewhere() -> None:
     world = MemoryWorld()
     small = tuple(Sample(status=200, body="blue", latency_ms=float(number)) for number in range(60))
-    carried = drive(store.carry("runs/x/samples.json", small, 120_000), world.ports)
+    carried = drive(store.inline_or_store("runs/x/samples.json", small, 120_000), world.ports)
     assert carried.startswith("gzip:")
     assert len(carried) < 4_000, "a run of 60 requests"
     assert drive(store.load(carried, tuple[Sample, ...]), world.ports) == small
-    assert drive(store.carry("runs/x/samples.json", small, 100), world.ports) == "runs/x/samples.json"
+    assert drive(store.inline_or_store("runs/x/samples.json", small, 100), world.ports) == "runs/x/samples.json"
     assert drive(store.load("runs/x/samples.json", tuple[Sample, ...]), world.ports) == small
 
 
@@ -99,9 +100,9 @@ def test_a_look_that_fails_while_somebody_asks_again_gives_its_lease_back(monkey
     world.look(context())
 
     def refuse(*_: object) -> int:
-        found = world.state.read_lease(look.LEASE)
+        found = world.state.read_lease(look_lease.LEASE)
         assert found is not None
-        world.state.ask_again(look.LEASE, found)
+        world.state.ask_again(look_lease.LEASE, found)
         raise RefusedError("AccessDeniedException", "no")
 
     monkeypatch.setattr(MemoryRegistry, "revision", refuse)
@@ -122,14 +123,14 @@ def test_a_storm_of_hints_ends_with_the_looks_lease_given_back(monkeypatch: pyte
     revision = MemoryRegistry.revision
 
     def asking(registry: MemoryRegistry, namespace: str, service: str) -> int:
-        found = world.state.read_lease(look.LEASE)
+        found = world.state.read_lease(look_lease.LEASE)
         assert found is not None
-        asked.append(world.state.ask_again(look.LEASE, found))
+        asked.append(world.state.ask_again(look_lease.LEASE, found))
         return revision(registry, namespace, service)
 
     monkeypatch.setattr(MemoryRegistry, "revision", asking)
     assert world.look(context()).decision == "quiet"
     assert len(asked) > 1
-    found = world.state.read_lease(look.LEASE)
+    found = world.state.read_lease(look_lease.LEASE)
     assert found is not None
     assert found.holder == "", "held, it would stop every look for a minute"

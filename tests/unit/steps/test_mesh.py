@@ -7,114 +7,42 @@ from typing import Any
 import msgspec
 import pytest
 from crossmesh import codec
-from crossmesh.core.actions import RegistryPlan
-from crossmesh.core.mesh_diff import differences
-from crossmesh.core.mesh_plan import OWNER_TAG, MeshPlan
-from crossmesh.core.mesh_view import ORDER, MeshTarget, target_of
-from crossmesh.core.render import requests
-from crossmesh.core.settings import ClusterSettings, ManifestSource, MeshSettings, Policy, Settings
-from crossmesh.core.topology_build import build
+from crossmesh.core.keys import OWNER_TAG
+from crossmesh.core.mesh.appmesh.diff import differences
+from crossmesh.core.mesh.appmesh.planner import MeshPlan
+from crossmesh.core.mesh.appmesh.render import requests
+from crossmesh.core.mesh.appmesh.state import ORDER
+from crossmesh.core.mesh.backend import MeshTarget
+from crossmesh.core.registry.plan import RegistryPlan
+from crossmesh.driver import drive
 from crossmesh.errors import ServiceGone
-from crossmesh.manifests import load
-from crossmesh.steps import reconcile_mesh, store, take_lease
-from crossmesh.steps.context import Context
-from crossmesh.steps.drive import drive
+from crossmesh.steps import reconcile_mesh
+from crossmesh.usecases import state as store
+from crossmesh.usecases.context import Context
+from crossmesh.usecases.mesh.appmesh import observing as mesh
 
-from tests.bench.mesh_size import many
-from tests.manifest_texts import HEAD, manifest, node
-from tests.model_mesh import ModelMesh, target_at
-from tests.passes import MemoryWorld
-from tests.unit.steps.test_crash import cut
+from tests.support.cutting import cut
+from tests.support.manifest_texts import HEAD, node
+from tests.support.mesh_runs import (
+    AFTER,
+    ONE,
+    app_mesh,
+    declared_by,
+    exact,
+    new_world,
+    reconcile,
+    route,
+    router,
+    service,
+    starting,
+    wanted,
+)
+from tests.support.mesh_size import many
+from tests.support.model_mesh import ModelMesh, target_at
+from tests.support.passes import MemoryWorld
 from world.aws.models.errors import AwsError
 
 ROOT = Path(__file__).parents[3]
-Targets = dict[MeshTarget, dict[str, Any]]
-
-
-def declared_by(*texts: str, owner: str = "me", adopt: bool = False, removals: str = "sync") -> Context:
-    """The context of a deployment with these manifests."""
-    built = build(load([("mesh.yaml", "".join(texts).encode())]).documents)
-    assert not [finding for finding in built.findings if finding.level == "error"]
-    settings = Settings(
-        owner=owner,
-        region="us-east-1",
-        mesh=MeshSettings(manifests=ManifestSource(files=("mesh.yaml",)), adopt=adopt),
-        clusters=(ClusterSettings(name="a", eks="a", region="us-east-1"),),
-        policy=Policy(removals="sync" if removals == "sync" else "upsert-only"),
-    )
-    return Context(settings=settings, topology=built.topology, config="".join(texts), deployment="1/r/s")
-
-
-def wanted(where: Context) -> Targets:
-    """What stands when all is as declared."""
-    return {target_of(request): request.input.get("spec", {}) for request in requests(where.topology)}
-
-
-def new_world() -> MemoryWorld:
-    world = MemoryWorld()
-    world.mesh = ModelMesh(world.clock.now)  # type: ignore[assignment]
-    return world
-
-
-def app_mesh(world: MemoryWorld) -> ModelMesh:
-    found: Any = world.mesh
-    assert isinstance(found, ModelMesh)
-    return found
-
-
-def starting(world: MemoryWorld, where: Context) -> reconcile_mesh.Request:
-    world.count += 1
-    arn = f"arn:mesh-{world.count}"
-    world.executions.alive = {arn}
-    world.clock.sleep(1)
-    lease = drive(take_lease.run(take_lease.Request(id=f"m{world.count}", execution=arn), where), world.ports)
-    return reconcile_mesh.Request(run=lease.run)
-
-
-def reconcile(world: MemoryWorld, where: Context) -> reconcile_mesh.Response:
-    return drive(reconcile_mesh.run(starting(world, where), where), world.ports)
-
-
-def exact(world: MemoryWorld, where: Context) -> bool:
-    """Everything declared and nothing else."""
-    specs, want = app_mesh(world).specs(), wanted(where)
-    return specs.keys() == want.keys() and all(differences(want[target], spec) == () for target, spec in specs.items())
-
-
-def router(routes: str, listeners: str = "{port: 8080, protocol: http}", name: str = "r") -> str:
-    ports = ", ".join(f"{{portMapping: {listener}}}" for listener in listeners.split(";"))
-    return manifest("VirtualRouter", name, f"listeners: [{ports}]\nroutes:\n{routes}")
-
-
-def route(name: str, *targets: str, kind: str = "httpRoute", match: str = "{prefix: /}") -> str:
-    lines = "".join(f"\n          - {{virtualNodeRef: {{name: {target}}}, weight: 1}}" for target in targets)
-    return f"  - name: {name}\n    {kind}:\n      match: {match}\n      action:\n        weightedTargets:{lines}\n"
-
-
-def service(name: str = "s", of: str = "r") -> str:
-    return manifest("VirtualService", name, f"provider: {{virtualRouter: {{virtualRouterRef: {{name: {of}}}}}}}")
-
-
-GRPC = "{port: 8080, protocol: grpc}"
-BOTH = "{port: 8080, protocol: http};{port: 9090, protocol: grpc}"
-NAMED = "{serviceName: shop.A}"
-ONE = (HEAD, node("a"), node("b"), router(route("one", "a", "b") + route("two", "b", match="{prefix: /two}")), service())
-AFTER: dict[str, tuple[str, ...]] = {
-    "weights": (HEAD, node("a"), node("b"), router(route("one", "b", "a") + route("two", "b", match="{prefix: /two}")), service()),
-    "a node and its route removed": (HEAD, node("b"), router(route("two", "b")), service()),
-    "another protocol": (HEAD, node("a"), node("b"), router(route("one", "a", kind="grpcRoute", match=NAMED), GRPC), service()),
-    "a second listener": (
-        *(HEAD, node("a"), node("b")),
-        router(
-            route("one", "a", "b", match="{prefix: /, port: 8080}") + route("two", "b", kind="grpcRoute", match="{serviceName: s, port: 9090}"),
-            BOTH,
-        ),
-        service(),
-    ),
-    "another port": (HEAD, node("a"), node("b"), router(route("one", "a") + route("two", "b"), "{port: 9090, protocol: http}"), service()),
-    "another provider": (HEAD, node("a"), manifest("VirtualService", "s", "provider: {virtualNode: {virtualNodeRef: {name: a}}}")),
-    "everything removed": (),
-}
 
 
 @pytest.fixture(scope="module")
@@ -474,3 +402,32 @@ def test_while_another_deployment_uses_our_owner_the_mesh_waits_and_says_so() ->
         made = drive(store.load(found.plan, MeshPlan), world.ports)
         assert bool(app_mesh(world).specs()) is not conflict
         assert any("another deployment uses this owner" in note for note in made.notes) is conflict
+
+
+def described(world: MemoryWorld, where: Context) -> list[MeshTarget]:
+    """What an observation of the mesh asks App Mesh to describe."""
+    asked: list[MeshTarget] = []
+    describe = world.mesh.describe
+
+    def counting(target: MeshTarget) -> Any:
+        asked.append(target)
+        return describe(target)
+
+    world.mesh.describe = counting  # type: ignore[method-assign]
+    drive(mesh.observe(where), world.ports)
+    return asked
+
+
+def test_a_mesh_that_does_not_exist_is_asked_of_once_and_nothing_in_it() -> None:
+    where = declared_by(*ONE)
+    assert [target.kind for target in described(new_world(), where)] == ["mesh"]
+
+
+def test_of_two_meshes_only_what_exists_is_described() -> None:
+    second = "---\napiVersion: appmesh.k8s.aws/v1beta2\nkind: Mesh\nmetadata: {name: second}\nspec: {namespaceSelector: {matchLabels: {mesh: second}}}\n"
+    two = declared_by(*ONE, second)
+    world = new_world()
+    assert {target.kind for target in described(world, two)} == {"mesh"}
+    reconcile(world, two)
+    again = described(world, two)
+    assert (len(again), set(again)) == (len(wanted(two)), set(wanted(two)))

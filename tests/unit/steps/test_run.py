@@ -2,15 +2,16 @@
 
 import msgspec
 import pytest
-from crossmesh.core.actions import Outcome
-from crossmesh.core.views import Unseen
+from crossmesh.core.observed import Unseen
+from crossmesh.core.registry.plan import Outcome
+from crossmesh.driver import drive, execute
+from crossmesh.effects import Batch, Call
 from crossmesh.errors import LeaseLost
-from crossmesh.steps import apply_registry, store
-from crossmesh.steps.calls import Call, Together
-from crossmesh.steps.drive import drive, perform
+from crossmesh.steps import apply_registry
+from crossmesh.usecases import state as store
 
-from tests.builders import context, pod
-from tests.passes import MemoryWorld
+from tests.support.builders import context, pod
+from tests.support.passes import MemoryWorld
 
 
 def world_with(*uids: str) -> MemoryWorld:
@@ -88,9 +89,9 @@ def test_a_run_whose_lease_was_taken_stops_before_the_next_write() -> None:
     with pytest.raises(LeaseLost):  # noqa: PT012 - the loop drives the run call by call
         while True:
             asked = steps.send(answer)
-            if isinstance(asked, Together) and any(call.method == "register" for call in asked.calls):
+            if isinstance(asked, Batch) and any(call.method == "register" for call in asked.calls):
                 pytest.fail("it wrote without the lease")
-            if (isinstance(asked, Call) and asked.method == "observe") or isinstance(asked, Together):
+            if (isinstance(asked, Call) and asked.method == "observe") or isinstance(asked, Batch):
                 world.executions.alive.clear()
             if (
                 isinstance(asked, Call)
@@ -103,7 +104,7 @@ def test_a_run_whose_lease_was_taken_stops_before_the_next_write() -> None:
                 world.state.leases["run"] = msgspec.structs.replace(found, holder="arn:other", epoch=found.epoch + 1)
                 stolen = True
             try:
-                answer = [perform(c, world.ports) for c in asked.calls] if isinstance(asked, Together) else perform(asked, world.ports)
+                answer = [execute(c, world.ports) for c in asked.calls] if isinstance(asked, Batch) else execute(asked, world.ports)
             except LeaseLost as error:
                 steps.throw(error)
     assert stolen
@@ -137,7 +138,7 @@ def test_an_instance_that_changed_hands_since_the_plan_is_stale_not_removed() ->
             asked = steps.send(answer)
             if world.runs.get("runs/run-y/plan.json"):
                 world.registry.instances["srv-1"]["a.u1"]["crossmesh/owner"] = "somebody-else"
-            answer = [perform(c, world.ports) for c in asked.calls] if isinstance(asked, Together) else perform(asked, world.ports)
+            answer = [execute(c, world.ports) for c in asked.calls] if isinstance(asked, Batch) else execute(asked, world.ports)
     except StopIteration:
         pass
     assert "a.u1" in world.registry.instances["srv-1"]
@@ -153,6 +154,6 @@ def test_another_configuration_supersedes_the_run_before_it_writes() -> None:
 
 
 def _run_with(config: str) -> object:
-    from crossmesh.steps.context import Run
+    from crossmesh.usecases.context import Run
 
     return Run(id="r", execution="arn:r", epoch=1, config=config)

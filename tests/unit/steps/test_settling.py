@@ -4,16 +4,16 @@ from typing import Any
 
 import msgspec
 import pytest
-from crossmesh.core.actions import Deregister, Outcome, Register, RegistryPlan
+from crossmesh.core.registry.plan import Deregister, Outcome, Register, RegistryPlan
+from crossmesh.driver import drive
 from crossmesh.errors import Conflict, RefusedError
 from crossmesh.ports import Operation
-from crossmesh.steps import store
-from crossmesh.steps.drive import drive
 from crossmesh.steps.report_run import next_look
+from crossmesh.usecases import state as store
 
-from tests.builders import context, node, pod
-from tests.passes import MemoryWorld, played
-from tests.unit.core.test_adoption import theirs
+from tests.support.builders import context, node, pod
+from tests.support.controller_instances import theirs
+from tests.support.passes import MemoryWorld, played
 
 
 def world_with(*uids: str) -> MemoryWorld:
@@ -211,7 +211,7 @@ def test_a_plan_with_a_move_writes_add_proof_and_removal_in_that_order() -> None
 
 
 @pytest.mark.parametrize(
-    ("again_at", "setbacks", "expected"),
+    ("again_at", "unsettled_runs", "expected"),
     [
         (0.0, 0, 0.0),
         (120.0, 0, 120.0),  # a confirmation
@@ -225,5 +225,5 @@ def test_a_plan_with_a_move_writes_add_proof_and_removal_in_that_order() -> None
         (0.0, 6, 0.0),
     ],
 )
-def test_when_a_run_looks_again(again_at: float, setbacks: int, expected: float) -> None:
-    assert next_look(RegistryPlan(again_at=again_at), setbacks, now=100.0) == expected
+def test_when_a_run_looks_again(again_at: float, unsettled_runs: int, expected: float) -> None:
+    assert next_look(RegistryPlan(again_at=again_at), unsettled_runs, now=100.0) == expected

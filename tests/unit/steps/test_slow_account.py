@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 from crossmesh.adapters.memory import MemoryClock
+from crossmesh.effects import Batch, Call
 from crossmesh.errors import Throttled
-from crossmesh.steps.calls import Call, Together
 
-from tests.builders import context, pod
-from tests.passes import MemoryWorld, played
+from tests.support.builders import context, pod
+from tests.support.passes import MemoryWorld, played
 
 PODS, RATE, BURST = 1_000, 5.0, 100.0
 FUNCTION_TIMEOUT, MACHINE_TIMEOUT = 60.0, 3_600.0  # seconds: template.yaml and reconcile.asl.json
@@ -46,7 +46,7 @@ def drive_until(world: MemoryWorld, stop_after: float) -> list[float]:
     """A run, killed once so many seconds have passed; when each part of its work ended, as seconds since its beginning."""
     began, parts = world.clock.now(), list[float]()
 
-    def go_on(asked: Call | Together) -> bool:
+    def go_on(asked: Call | Batch) -> bool:
         if isinstance(asked, Call) and asked.method == "put" and "/outcomes/" in asked.args[0]:
             parts.append(world.clock.now() - began)
         return world.clock.now() - began < stop_after
@@ -81,7 +81,7 @@ def test_an_id_that_another_hand_takes_while_we_write_stays_theirs() -> None:
     world = slow_world()
     began, last, theirs = world.clock.now(), "b.u0998", {"AWS_INSTANCE_IPV4": "192.0.2.1"}
 
-    def go_on(_: Call | Together) -> bool:
+    def go_on(_: Call | Batch) -> bool:
         (instances,) = world.registry.instances.values() or ({},)
         if world.clock.now() - began > 60 and instances and last not in instances:
             instances[last] = theirs

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from crossmesh.core.compiler.build import build
+from crossmesh.core.observed import Pod
 from crossmesh.core.settings import ClusterSettings
-from crossmesh.core.topology_build import build
-from crossmesh.core.views import Pod
 from crossmesh.manifests import load
-from crossmesh.steps.context import Context
+from crossmesh.usecases.context import Context
 
-from tests.passes import MemoryWorld
-from tests.unit.steps.test_mesh import app_mesh, declared_by, exact, new_world, reconcile
+from tests.support.mesh_runs import app_mesh, declared_by, exact, new_world, reconcile
+from tests.support.passes import MemoryWorld
 
 ROOT = Path(__file__).parents[3]
 DOCUMENTS = {

@@ -7,9 +7,10 @@ import pytest
 from crossmesh_watcher.pods import Known, Pod
 
 
-def pod(uid: str = "u", *, ready: bool = True, ip: str = "10.0.0.1", phase: str = "Running", **meta: Any) -> Pod:
+def pod(uid: str = "u", *, ready: bool = True, lost: bool = False, ip: str = "10.0.0.1", phase: str = "Running", **meta: Any) -> Pod:
     about = {"uid": uid, "resourceVersion": "7", "labels": {"app": "x"}, **meta}
-    conditions = [{"type": "ContainersReady", "status": "True" if ready else "False", "lastTransitionTime": "t"}]
+    states = {"ContainersReady": ready, "Ready": ready and not lost}
+    conditions = [{"type": kind, "status": str(state), "lastTransitionTime": "t"} for kind, state in states.items()]
     document = {"metadata": about, "spec": {"nodeName": "n"}, "status": {"phase": phase, "podIP": ip, "conditions": conditions}}
     return msgspec.json.decode(msgspec.json.encode(document), type=Pod)
 
@@ -30,6 +31,8 @@ def known() -> Known:
         {"labels": None},
         {"deletionTimestamp": "2026-11-25T12:00:00Z"},
         {"phase": "Succeeded"},
+        {"phase": "Failed"},
+        {"lost": True},
         {"annotations": {"appmesh.k8s.aws/virtualNode": "other"}},
     ],
     ids=lambda change: next(iter(change)),

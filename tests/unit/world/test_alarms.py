@@ -88,7 +88,7 @@ def test_an_alarm_fires_and_clears_with_its_own_metric() -> None:
 
 
 def test_datapoints_come_out_of_the_embedded_metric_format_of_our_own_telemetry(capsys: pytest.CaptureFixture[str]) -> None:
-    from crossmesh.core.report import Report
+    from crossmesh.core.reporting.report import Report
     from crossmesh.telemetry import EmbeddedMetrics
 
     EmbeddedMetrics("stack").report(Report(id="r", kind="failed", at=0.0, config="c"))

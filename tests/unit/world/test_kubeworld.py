@@ -38,12 +38,12 @@ def pretend(folder: Path, monkeypatch: pytest.MonkeyPatch, version: str = "go1.2
 def test_built_once_by_callers_side_by_side(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = pretend(tmp_path, monkeypatch)
     with ThreadPoolExecutor(3) as callers:
-        places = set(callers.map(lambda _: binaries.build(), range(3)))
-    assert len(places) == 1
+        service_names = set(callers.map(lambda _: binaries.build(), range(3)))
+    assert len(service_names) == 1
     assert len(calls.read_text().splitlines()) == 2, "kubeworld and the authenticator, once each"
     monkeypatch.setenv("PATH", "/nowhere")
-    assert {binaries.find()} == places, "found again without any Go"
-    assert sorted(path.name for path in cache.iterdir()) == sorted({"lock", places.pop().kubeworld.parent.name})
+    assert {binaries.find()} == service_names, "found again without any Go"
+    assert sorted(path.name for path in cache.iterdir()) == sorted({"lock", service_names.pop().kubeworld.parent.name})
 
 
 def test_a_failed_build_leaves_nothing(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crossmesh.core.render import requests
-from crossmesh.core.topology_build import build
+from crossmesh.core.compiler.build import build
+from crossmesh.core.mesh.appmesh.render import requests
 from crossmesh.manifests import load
 
+from tests.support.route_matches import MATCHES
 from world.dataplane import xds
 from world.dataplane.envoys import binary
-from world.dataplane.xds_routes import egress, kind_of, target_cluster
+from world.dataplane.reading import kind_of
+from world.dataplane.xds_routes import egress, target_cluster
 
 Spec = dict[str, Any]
 EVERY = Path(__file__).parents[2] / "golden" / "every-field.yaml"
@@ -28,32 +30,7 @@ def routed(route: Spec, **options: Any) -> Spec:
     return egress({"s.local": [route]}, **options)["virtual_hosts"][0]["routes"][0]
 
 
-@pytest.mark.parametrize(
-    ("match", "meant"),
-    [
-        ({"prefix": "/a"}, {"prefix": "/a"}),
-        ({"path": {"exact": "/a"}}, {"path": "/a"}),
-        ({"path": {"regex": "/a.*"}}, {"safe_regex": {"regex": "/a.*"}}),
-        ({"prefix": "/", "method": "GET"}, {"prefix": "/", "headers": [{"name": ":method", "string_match": {"exact": "GET"}}]}),
-        ({"prefix": "/", "scheme": "https"}, {"prefix": "/", "headers": [{"name": ":scheme", "string_match": {"exact": "https"}}]}),
-        (
-            {"prefix": "/", "headers": [{"name": "x", "match": {"range": {"start": 1, "end": 9}}, "invert": True}]},
-            {"prefix": "/", "headers": [{"name": "x", "invert_match": True, "range_match": {"start": 1, "end": 9}}]},
-        ),
-        (
-            {"prefix": "/", "headers": [{"name": "x", "match": {"regex": "a.b"}}]},
-            {"prefix": "/", "headers": [{"name": "x", "invert_match": False, "string_match": {"safe_regex": {"regex": "a.b"}}}]},
-        ),
-        (
-            {"prefix": "/", "headers": [{"name": "x"}]},
-            {"prefix": "/", "headers": [{"name": "x", "invert_match": False, "present_match": True}]},
-        ),
-        (
-            {"prefix": "/", "queryParameters": [{"name": "q", "match": {"exact": "1"}}, {"name": "p"}]},
-            {"prefix": "/", "query_parameters": [{"name": "q", "string_match": {"exact": "1"}}, {"name": "p", "present_match": True}]},
-        ),
-    ],
-)
+@pytest.mark.parametrize(("match", "meant"), MATCHES)
 def test_matches(match: Spec, meant: Spec) -> None:
     assert routed(http(match))["match"] == meant
 

@@ -45,8 +45,21 @@ def check_attributes(service: Service, namespace_kind: str, attributes: dict[str
     status = attributes.get("AWS_INIT_HEALTH_STATUS")
     if status is not None and status not in ("HEALTHY", "UNHEALTHY"):
         raise _refuse(f"AWS_INIT_HEALTH_STATUS must be HEALTHY or UNHEALTHY, not '{status}'.")
+    if "AWS_EC2_INSTANCE_ID" in attributes and attributes.keys() - {"AWS_EC2_INSTANCE_ID", "AWS_INIT_HEALTH_STATUS"}:
+        raise _refuse("Beside AWS_EC2_INSTANCE_ID only AWS_INIT_HEALTH_STATUS is taken.")
+    if service.health_check:
+        _check_health(attributes)
     if service.dns:
         _check_records(service.dns, attributes)
+
+
+def _check_health(attributes: dict[str, str]) -> None:
+    """What Route 53 needs to ask an instance. That Cloud Map refuses the call, rather than fail its operation, is an assumption."""
+    if "AWS_INSTANCE_PORT" not in attributes:
+        raise _refuse("The service has a health check, so an instance needs the attribute AWS_INSTANCE_PORT.")
+    for key in ("AWS_INSTANCE_IPV4", "AWS_INSTANCE_IPV6"):
+        if key in attributes and not ipaddress.ip_address(attributes[key]).is_global:
+            raise _refuse(f"Route 53 checks no endpoint with a private, non-routable or multicast address such as {attributes[key]}.")
 
 
 def _check_size(attributes: dict[str, str]) -> None:

@@ -25,6 +25,8 @@ class Instances(Services):
         if repeated:
             return {"OperationId": repeated.id}
         self._refuse_duplicate(service, ident)
+        if self.settings.same_address == "refused" and (holder := self._holder(service, ident, attributes)):
+            raise AwsError("InvalidInput", f"Another instance, {holder}, of the service has the same address.")
         newcomer = ident not in service.instances
         if newcomer:
             self._check_quota(service, namespace)
@@ -66,6 +68,9 @@ class Instances(Services):
             return
         attributes, token, newcomer = rest
         service.incoming -= newcomer
+        if self.settings.same_address == "failed" and (holder := self._holder(service, ident, attributes)):
+            operation.status, operation.code = "FAIL", "INVALID_CHANGE_BATCH"
+            operation.message = f"Another record of the same name, type and value exists ({holder})."
         if operation.status == "FAIL":
             namespace.instances -= newcomer
             return
@@ -75,6 +80,13 @@ class Instances(Services):
             health = Health(attributes.get("AWS_INIT_HEALTH_STATUS", "HEALTHY"))
         place = held.place if held else self.place()
         service.note(ident, Instance(ident, attributes, token, place, health), operation.updated)
+
+    def _holder(self, service: Service, ident: str, attributes: dict[str, str]) -> str:
+        """Another instance with one of the addresses, where the service has records of its type; "" = none."""
+        kinds = {record["Type"] for record in (service.dns or {}).get("DnsRecords", ())}
+        keys = [key for kind, key in (("A", "AWS_INSTANCE_IPV4"), ("AAAA", "AWS_INSTANCE_IPV6")) if kind in kinds and key in attributes]
+        same = (i.id for i in service.instances.values() if i.id != ident and any(i.attributes.get(key) == attributes[key] for key in keys))
+        return next(same, "")
 
     def _repeated(self, service_id: str, token: str, ident: str, attributes: dict[str, str]) -> Operation | None:
         """The operation that this very request (token, id, attributes) began before, while the token is remembered."""
@@ -134,10 +146,12 @@ class Instances(Services):
         return {}
 
     def _named(self, request: Document) -> tuple[str, Service]:
-        namespace_id = self.namespace_ids.get(request["NamespaceName"])
+        owner, name = request.get("OwnerAccount", self.account), request["NamespaceName"]
+        namespace_id = self.namespace_ids.get(name if owner == self.account else f"{owner}/{name}")
         if namespace_id is None:
             raise AwsError("NamespaceNotFound", f"Namespace {request['NamespaceName']} was not found.")
-        service = self.namespaces[namespace_id].services.get(request["ServiceName"].lower())
+        namespace = self.namespaces[namespace_id]
+        service = namespace.services.get(namespace.named(request["ServiceName"]))
         if service is None:
             raise AwsError("ServiceNotFound", f"Service {request['ServiceName']} was not found.")
         service.discover(self.now - self.settings.discovery_lag_s)

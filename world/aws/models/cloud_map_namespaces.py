@@ -21,8 +21,23 @@ def as_tags(tags: list[dict[str, str]] | None) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in tags or ()}
 
 
+def _place_of(kind: str, name: str, vpc: str) -> tuple[str, str]:
+    """What only one namespace can be, and so only one operation at a time be about."""
+    return "namespace", f"{kind} {vpc} {name}"
+
+
 class Namespaces(CloudMapState):
-    """Namespaces come, change and go asynchronously; their names are unique."""
+    """Namespaces come, change and go asynchronously. A name may be used again for another VPC; HttpName tells the two apart (API model)."""
+
+    def share(self, owner: str, name: str, kind: str = "DNS_PRIVATE") -> Namespace:
+        """What AWS RAM does: a namespace of the account `owner` is seen here."""
+        ident = f"ns-{self.new_id(16)}"
+        zone = "" if kind == "HTTP" else f"Z{self.new_id(20).upper()}"
+        arn = self.arn(f"namespace/{ident}", owner)
+        made = Namespace(ident, arn, name, kind, "", self.new_id(32), self.clock(), self.place(), "", zone, 15, name, owner)
+        self.namespaces[ident], self.tags[arn] = made, {}
+        self.namespace_ids[f"{owner}/{name}"] = ident
+        return made
 
     def create_http_namespace(self, request: Document) -> Document:
         """A namespace that only the API knows."""
@@ -38,12 +53,13 @@ class Namespaces(CloudMapState):
 
     def _create_namespace(self, kind: str, request: Document) -> Document:
         name, token = request["Name"], request.get("CreatorRequestId") or self.new_id(32)
-        under_way = self.in_flight.get(("namespace", name))
+        vpc = request.get("Vpc", "")
+        under_way = self.in_flight.get(_place_of(kind, name, vpc))
         if under_way:
             raise AwsError("DuplicateRequest", f"{name} is being created.", DuplicateOperationId=under_way.id)
-        if name in self.namespace_ids:
-            held = self.namespaces[self.namespace_ids[name]]
-            raise AwsError("NamespaceAlreadyExists", f"{name} exists.", CreatorRequestId=held.token, NamespaceId=held.id)
+        for held in self.namespaces.values():
+            if (held.name, held.kind, held.vpc, held.owner) == (name, kind, vpc, ""):
+                raise AwsError("NamespaceAlreadyExists", f"{name} exists.", CreatorRequestId=held.token, NamespaceId=held.id)
         if len(self.namespaces) >= self.settings.namespaces:
             raise AwsError("ResourceLimitExceeded", f"There can be at most {self.settings.namespaces} namespaces.")
         ident = f"ns-{self.new_id(16)}"
@@ -57,14 +73,20 @@ class Namespaces(CloudMapState):
             token=token,
             created=self.now,
             place=self.place(),
-            vpc=request.get("Vpc", ""),
+            vpc=vpc,
+            http_name=f"{name}-{self.new_id(8)}" if self._used(name) else name,
             zone="" if kind == "HTTP" else f"Z{self.new_id(20).upper()}",
             ttl=ttl,
         )
         return self._begin_on("CREATE_NAMESPACE", namespace, ("create", namespace, as_tags(request.get("Tags"))))
 
+    def _used(self, name: str) -> bool:
+        """Whether a namespace that is there, or is being created, has this HttpName."""
+        coming = (operation.payload[1].http_name for key, operation in self.in_flight.items() if key[0] == "namespace")
+        return name in self.namespace_ids or name in coming
+
     def _begin_on(self, kind: str, namespace: Namespace, payload: tuple[object, ...]) -> Document:
-        key = ("namespace", namespace.name)
+        key = _place_of(namespace.kind, namespace.name, namespace.vpc)
         if key in self.in_flight:
             raise AwsError("DuplicateRequest", "An operation on the namespace is under way.", DuplicateOperationId=self.in_flight[key].id)
         operation = self.begin(kind, {"NAMESPACE": namespace.id}, payload)
@@ -75,16 +97,16 @@ class Namespaces(CloudMapState):
     def finish_namespace(self, operation: Operation) -> None:
         """The end of an operation on a namespace."""
         verb, namespace, extra = operation.payload
-        self.in_flight.pop(("namespace", namespace.name), None)
+        self.in_flight.pop(_place_of(namespace.kind, namespace.name, namespace.vpc), None)
         if operation.status == "FAIL":
             return
         if verb == "create":
             self.namespaces[namespace.id] = namespace
-            self.namespace_ids[namespace.name] = namespace.id
+            self.namespace_ids[namespace.http_name] = namespace.id
             self.tags[namespace.arn] = extra
         elif verb == "delete":
             self.namespaces.pop(namespace.id, None)
-            self.namespace_ids.pop(namespace.name, None)
+            self.namespace_ids.pop(namespace.http_name, None)
             self.tags.pop(namespace.arn, None)
         else:
             namespace.description = extra.get("Description", namespace.description)
@@ -123,7 +145,8 @@ class Namespaces(CloudMapState):
         """All that pass every filter."""
 
         def passes(namespace: Namespace) -> bool:
-            fields = {"TYPE": namespace.kind, "NAME": namespace.name, "HTTP_NAME": namespace.name, "RESOURCE_OWNER": "SELF"}
+            owner = self.ownership(namespace)
+            fields = {"TYPE": namespace.kind, "NAME": namespace.name, "HTTP_NAME": namespace.http_name, "RESOURCE_OWNER": owner}
             return all(matches(fields[f["Name"]], f.get("Condition", "EQ"), f["Values"]) for f in request.get("Filters", ()))
 
         chosen = [namespace for namespace in self.namespaces.values() if passes(namespace)]

@@ -36,6 +36,9 @@ class CloudMapSettings:
     discovery_lag_s: float = 0.0
     token_memory_s: float = 600.0
     namespaces: int = 50
+    same_address: str = (
+        "taken"  # a second instance with one address in A or AAAA records: taken | refused (by the call) | failed (by its operation)
+    )
     instances_per_service: int = 1000
     instances_per_namespace: int = 2000
     tags_per_resource: int = 50
@@ -171,17 +174,23 @@ class Namespace:
     vpc: str
     zone: str
     ttl: int
+    http_name: str = ""
+    owner: str = ""  # the account that made it; another one's is shared with this account
     services: dict[str, Service] = field(default_factory=dict)
     instances: int = 0
 
+    def named(self, service: str) -> str:
+        """What a service's name is compared by: names in a DNS namespace may not differ in case only (API model, CreateService)."""
+        return service if self.kind == "HTTP" else service.lower()
+
     def shown(self, account: str, *, full: bool = True) -> Document:
         """As GetNamespace (`full`) or ListNamespaces shows it."""
-        properties: Document = {"HttpProperties": {"HttpName": self.name}}
+        properties: Document = {"HttpProperties": {"HttpName": self.http_name or self.name}}
         properties["DnsProperties"] = {"HostedZoneId": self.zone, "SOA": {"TTL": self.ttl}} if self.zone else {}
         document: Document = {
             "Id": self.id,
             "Arn": self.arn,
-            "ResourceOwner": account,
+            "ResourceOwner": self.owner or account,
             "Name": self.name,
             "Type": self.kind,
             "Properties": properties,

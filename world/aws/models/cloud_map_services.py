@@ -17,7 +17,7 @@ class Services(Namespaces):
         namespace = self.namespace(request.get("NamespaceId") or (request.get("DnsConfig") or {}).get("NamespaceId") or "")
         dns = self._dns(namespace, request)
         self._check_health(namespace, request)
-        held = namespace.services.get(request["Name"].lower())
+        held = namespace.services.get(namespace.named(request["Name"]))
         if held is not None:
             if "CreatorRequestId" in request and held.request == settings:
                 return {"Service": held.shown(self.account)}
@@ -31,7 +31,7 @@ class Services(Namespaces):
         ident = f"srv-{self.new_id(16)}"
         service = Service(
             id=ident,
-            arn=self.arn(f"service/{ident}"),
+            arn=self.arn(f"service/{ident}", namespace.owner),
             name=request["Name"],
             namespace_id=namespace.id,
             kind="DNS_HTTP" if dns else "HTTP",
@@ -44,7 +44,7 @@ class Services(Namespaces):
             custom_health={"FailureThreshold": 1} if request.get("HealthCheckCustomConfig") is not None else None,
             request=settings,
         )
-        self.services[ident] = namespace.services[service.name.lower()] = service
+        self.services[ident] = namespace.services[namespace.named(service.name)] = service
         self.tags[service.arn] = as_tags(request.get("Tags"))
         return {"Service": service.shown(self.account)}
 
@@ -71,8 +71,11 @@ class Services(Namespaces):
     def _check_health(self, namespace: Namespace, request: Document) -> None:
         if request.get("HealthCheckConfig") and request.get("HealthCheckCustomConfig") is not None:
             raise AwsError("InvalidInput", "HealthCheckConfig and HealthCheckCustomConfig exclude each other.")
-        if request.get("HealthCheckConfig") and namespace.kind != "DNS_PUBLIC":
-            raise AwsError("InvalidInput", "HealthCheckConfig is for public DNS namespaces.")
+        if request.get("HealthCheckConfig") and namespace.kind == "DNS_PRIVATE":
+            raise AwsError("InvalidInput", "HealthCheckConfig is for public DNS and HTTP namespaces.")
+        kinds = {record["Type"] for record in (request.get("DnsConfig") or {}).get("DnsRecords", ())}
+        if request.get("HealthCheckConfig") and "CNAME" in kinds:
+            raise AwsError("InvalidInput", "CNAME records and HealthCheckConfig exclude each other.")
 
     def get_service(self, request: Document) -> Document:
         """One service."""
@@ -82,7 +85,8 @@ class Services(Namespaces):
         """All that pass every filter."""
 
         def passes(service: Service) -> bool:
-            fields = {"NAMESPACE_ID": service.namespace_id, "RESOURCE_OWNER": "SELF"}
+            namespace = self.namespaces[service.namespace_id]
+            fields = {"NAMESPACE_ID": namespace.arn if namespace.owner else namespace.id, "RESOURCE_OWNER": self.ownership(namespace)}
             return all(matches(fields[f["Name"]], f.get("Condition", "EQ"), f["Values"]) for f in request.get("Filters", ()))
 
         chosen = [service for service in self.services.values() if passes(service)]
@@ -116,7 +120,8 @@ class Services(Namespaces):
         if service.instances:
             raise AwsError("ResourceInUse", f"The service {service.id} has {len(service.instances)} instances.")
         del self.services[service.id]
-        self.namespaces[service.namespace_id].services.pop(service.name.lower(), None)
+        namespace = self.namespaces[service.namespace_id]
+        namespace.services.pop(namespace.named(service.name), None)
         self.tags.pop(service.arn, None)
         return {}
 

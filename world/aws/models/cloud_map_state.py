@@ -39,21 +39,25 @@ class CloudMapState:
         """A random id from the seeded source."""
         return "".join(self.rng.choices(_LETTERS, k=length))
 
-    def arn(self, path: str) -> str:
-        """The ARN of a namespace or service."""
-        return f"arn:aws:servicediscovery:{self.region}:{self.account}:{path}"
+    def arn(self, path: str, owner: str = "") -> str:
+        """The ARN of a namespace or service; `owner`: of another account."""
+        return f"arn:aws:servicediscovery:{self.region}:{owner or self.account}:{path}"
+
+    def ownership(self, namespace: Namespace) -> str:
+        """As the filter RESOURCE_OWNER has it."""
+        return "OTHER_ACCOUNTS" if namespace.owner else "SELF"
 
     def namespace(self, reference: str) -> Namespace:
-        """By id or ARN. Raises NamespaceNotFound."""
+        """By id or ARN; one of another account by ARN alone. Raises NamespaceNotFound."""
         found = self.namespaces.get(reference) or self.namespaces.get(reference.rpartition("/")[2])
-        if found is None:
+        if found is None or (found.owner and reference != found.arn):
             raise AwsError("NamespaceNotFound", f"Namespace {reference} was not found.")
         return found
 
     def service(self, reference: str) -> Service:
-        """By id or ARN. Raises ServiceNotFound."""
+        """By id or ARN; one in another account's namespace by ARN alone. Raises ServiceNotFound."""
         found = self.services.get(reference) or self.services.get(reference.rpartition("/")[2])
-        if found is None:
+        if found is None or (self.namespaces[found.namespace_id].owner and reference != found.arn):
             raise AwsError("ServiceNotFound", f"Service {reference} was not found.")
         return found
 

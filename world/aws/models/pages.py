@@ -28,17 +28,17 @@ def decode(token: str) -> int:
         raise BadTokenError(token) from error
 
 
-def page(items: Sequence[Item], places: Sequence[int], token: str | None, limit: int) -> tuple[list[Item], str | None]:
+def page(items: Sequence[Item], service_names: Sequence[int], token: str | None, limit: int) -> tuple[list[Item], str | None]:
     """The items whose place comes after the token's, `limit` at most, and the token for the rest (None: that was all).
 
-    `places` rise with `items`; an item that leaves between two calls shifts nobody else.
+    `service_names` rise with `items`; an item that leaves between two calls shifts nobody else.
     """
     start = 0
     if token:
-        after, low, high = decode(token), 0, len(places)
+        after, low, high = decode(token), 0, len(service_names)
         while low < high:
             middle = (low + high) // 2
-            low, high = (middle + 1, high) if places[middle] <= after else (low, middle)
+            low, high = (middle + 1, high) if service_names[middle] <= after else (low, middle)
         start = low
     end = start + limit
-    return list(items[start:end]), encode(places[end - 1]) if end < len(items) else None
+    return list(items[start:end]), encode(service_names[end - 1]) if end < len(items) else None

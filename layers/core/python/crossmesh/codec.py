@@ -1,4 +1,6 @@
-"""The only wire format: values as JSON, deterministic to the byte, so that equal inputs give equal plans and equal digests."""
+"""The only wire format: values as JSON, deterministic to the byte, so that equal inputs give equal
+plans and equal digests.
+"""
 
 import hashlib
 from typing import Any, TypeVar

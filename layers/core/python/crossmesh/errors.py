@@ -1,16 +1,16 @@
 """Every error crossmesh raises.
 
-CrossmeshError
-├── TransientError      raised so that the caller (a Retry in the state machine) tries again
-│   ├── Throttled       the service asked for fewer calls
-│   └── LeaseLost       another run holds the lease now: stop before the next write
-├── RefusedError        the service refused the call and would again (rights, limits, a missing thing)
-│   ├── NotFound        the thing named is not there
-│   ├── Conflict        it is there already, in another form, or something else is under way on it
-│   └── ServiceGone     the whole API is not to be had (App Mesh has ended on AWS)
-└── ConfigError         the settings or manifests hold mistakes; carries all of them
+CrossmeshError ├── TransientError      raised so that the caller (a Retry in the state machine)
+tries again │   ├── Throttled       the service asked for fewer calls │   └── LeaseLost
+another run holds the lease now: stop before the next write ├── RefusedError        the service
+refused the call and would again (rights, limits, a missing thing) │   ├── UsageError      what a
+person typed cannot be, or names nothing that there is │   ├── NotFound        the thing named is
+not there │   ├── Conflict        it is there already, in another form, or something else is under
+way on it │   └── ServiceGone     the whole API is not to be had (App Mesh has ended on AWS) └──
+ConfigError         the settings or manifests hold mistakes; carries all of them
 
-Outcomes that a state machine decides on are values, never errors. Messages carry no credentials and no tokens.
+Outcomes that a state machine decides on are values, never errors. Messages carry no credentials and
+no tokens.
 """
 
 from crossmesh.core.documents import Finding
@@ -25,7 +25,9 @@ class TransientError(CrossmeshError):
 
 
 class Throttled(TransientError):
-    """The service asked for fewer calls (ThrottlingException, TooManyRequestsException, RequestLimitExceeded)."""
+    """The service asked for fewer calls (ThrottlingException, TooManyRequestsException,
+    RequestLimitExceeded).
+    """
 
 
 class LeaseLost(TransientError):
@@ -40,12 +42,18 @@ class RefusedError(CrossmeshError):
         self.code = code
 
 
+class UsageError(RefusedError):
+    """A word on the command line that cannot be, or names nothing that there is."""
+
+
 class NotFound(RefusedError):
     """The thing named does not exist."""
 
 
 class Conflict(RefusedError):
-    """It exists already or is in use; `operation` is the one under way, where the service names it (DuplicateOperationId)."""
+    """It exists already or is in use; `operation` is the one under way, where the service names it
+    (DuplicateOperationId).
+    """
 
     def __init__(self, code: str, message: str, operation: str = "") -> None:
         super().__init__(code, message)
@@ -57,7 +65,7 @@ class ServiceGone(RefusedError):
 
 
 class ConfigError(CrossmeshError):
-    """Settings or manifests with mistakes: all of them, so that one reading cures all."""
+    """Settings or manifests with mistakes: all of them, so that one reading fixes all."""
 
     def __init__(self, findings: tuple[Finding, ...]) -> None:
         super().__init__("\n".join(f"{f.place}: {f.message}" for f in findings if f.level == "error"))

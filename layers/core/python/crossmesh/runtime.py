@@ -1,37 +1,37 @@
 """The one place that wires: environment → context and adapters, event → step → answer.
 
-lambda_handler = entrypoint(observe_cluster.Request, observe_cluster.run)
+lambda_handler = entrypoint(take_lease.TASK)
 """
 
 import os
 import threading
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from crossmesh import __version__, configuration
-from crossmesh.core import deployment
+from crossmesh.core import stack_parameters as deployment
 from crossmesh.core.settings import ManifestSource, MeshSettings, Settings
 from crossmesh.core.topology import Topology
+from crossmesh.driver import drive
 from crossmesh.errors import CrossmeshError, RefusedError
-from crossmesh.steps import manifests
-from crossmesh.steps.calls import Step
-from crossmesh.steps.context import Context
-from crossmesh.steps.drive import drive
+from crossmesh.usecases import manifests
+from crossmesh.usecases.context import Context
+from crossmesh.usecases.task import A, Q, Task
 
 PARAMETERS = {  # template parameter -> variable that carries it to the functions
     deployment.OWNER: "CROSSMESH_OWNER",
     deployment.CLUSTERS: "CROSSMESH_CLUSTER_ARNS",
     deployment.ROLES: "CROSSMESH_CLUSTER_ROLE_ARNS",
 }
-Q = TypeVar("Q")
-A = TypeVar("A")
 
 
 class Ports(Mapping[str, Any]):
-    """The adapters by the name of their port, each made when first asked for: a function pays only for what it uses."""
+    """The adapters by the name of their port, each made when first asked for: a function pays only
+    for what it uses.
+    """
 
     def __init__(self, region: str, table: str, bucket: str) -> None:
         self._region, self._table, self._bucket = region, table, bucket
@@ -51,14 +51,14 @@ class Ports(Mapping[str, Any]):
 
                 return SystemClock()
             case "Clusters":
-                from crossmesh.adapters.kubernetes import KubernetesClusters
+                from crossmesh.adapters.kubernetes.clusters import KubernetesClusters
 
                 return KubernetesClusters(self._region)
             case "Registry":
                 from crossmesh.adapters.cloud_map import CloudMap
 
                 return CloudMap(self._region)
-            case "MeshApi":
+            case "AppMeshApi":
                 from crossmesh.adapters.app_mesh import AppMesh
 
                 return AppMesh(self._region)
@@ -70,28 +70,38 @@ class Ports(Mapping[str, Any]):
                 from crossmesh.adapters.s3 import S3RunStore
 
                 return S3RunStore(self._region, self._bucket)
-            case "Front":
-                from crossmesh.adapters.front import Front, resolver_at, system_resolve
+            case "Snapshots":
+                from crossmesh.adapters.snapshots import AmazonSnapshots
 
-                resolver = os.environ.get("CROSSMESH_RESOLVER", "")
-                return Front(resolver_at(resolver) if resolver else system_resolve)
-            case "Instances" | "Balancers" | "Networks":
-                return _along_the_path(port, self._region)
-            case "Telemetry":
-                from crossmesh.telemetry import EmbeddedMetrics
-
-                return EmbeddedMetrics(os.environ.get("CROSSMESH_DEPLOYMENT", "").rpartition("/")[2])
-            case "Executions":
-                from crossmesh.adapters.stepfunctions import StepFunctions
-
-                return StepFunctions(self._region)
-        raise KeyError(port)
+                return AmazonSnapshots(self._region, self._table, self._bucket)
+        return _other_adapter(port, self._region)
 
     def __iter__(self) -> Any:
         return iter(self._made)
 
     def __len__(self) -> int:
         return len(self._made)
+
+
+def _other_adapter(port: str, region: str) -> Any:
+    """The adapters beside registry, mesh and clusters: canaries, metrics, executions."""
+    match port:
+        case "Front":
+            from crossmesh.adapters.front import Front, resolver_at, system_resolve
+
+            resolver, also = (os.environ.get(name, "") for name in ("CROSSMESH_RESOLVER", "CROSSMESH_FRONTS_ALSO_IN"))
+            return Front(resolver_at(resolver) if resolver else system_resolve, also=also.split(",") if also else ())
+        case "Instances" | "Balancers" | "Networks":
+            return _along_the_path(port, region)
+        case "Telemetry":
+            from crossmesh.telemetry import EmbeddedMetrics
+
+            return EmbeddedMetrics(os.environ.get("CROSSMESH_DEPLOYMENT", "").rpartition("/")[2])
+        case "Executions":
+            from crossmesh.adapters.stepfunctions import StepFunctions
+
+            return StepFunctions(region)
+    raise KeyError(port)
 
 
 def _along_the_path(port: str, region: str) -> Any:
@@ -118,7 +128,9 @@ def live_context() -> Context:
     assert config.settings is not None
     region = os.environ.get("AWS_REGION", config.settings.region)
     if config.settings.region != region:
-        raise RefusedError("WrongRegion", f"crossmesh.yaml says {config.settings.region}, this function runs in {region}")
+        raise RefusedError(
+            "WrongRegion", f"crossmesh.yaml says {config.settings.region}, this function runs in {region}"
+        )
     deployed = os.environ.get("CROSSMESH_DEPLOYMENT", "")
     given = {name: os.environ[variable] for name, variable in PARAMETERS.items() if variable in os.environ}
     differ = deployment.disagreements(config.settings, deployed.partition("/")[0], given)
@@ -136,12 +148,16 @@ def live_context() -> Context:
 
 
 def any_context() -> Context:
-    """The same, empty where settings or manifests are refused: for a step that asks nothing of them and must tell just that."""
+    """The same, empty where settings or manifests are refused: for a step that asks nothing of them
+    and must tell just that.
+    """
     try:
         return live_context()
     except (CrossmeshError, OSError):
         settings = Settings(owner="", region="", mesh=MeshSettings(manifests=ManifestSource()), clusters=())
-        return Context(settings=settings, topology=Topology(), config="", deployment="", mode="observe", version=__version__)
+        return Context(
+            settings=settings, topology=Topology(), config="", deployment="", mode="observe", version=__version__
+        )
 
 
 @cache
@@ -163,18 +179,20 @@ def shortened(value: Any) -> Any:
     return f"{value[:_LOGGED]}… ({len(value)} characters)" if isinstance(value, str) and len(value) > _LOGGED else value
 
 
-def entrypoint(request: type[Q], run: Callable[[Q, Context], Step[A]], *, unconfigured: bool = False) -> Callable[[dict[str, Any], Any], Any]:
-    """A Lambda handler for a step: decode the event, run the step on live ports, encode the answer. `unconfigured`: also where settings are refused."""
+def entrypoint(task: Task[Q, A]) -> Callable[[dict[str, Any], Any], Any]:
+    """A Lambda handler for a step: decode the event, run the step on live ports, encode the
+    answer.
+    """
     from crossmesh.telemetry import event as log
     from crossmesh.telemetry import logger
 
     def handler(event: dict[str, Any], context: Any) -> Any:
-        step = request.__module__.rpartition(".")[2]
-        asked = msgspec.convert(event, request)  # first: a wrong event is refused before anything is asked of the world
+        # First: a wrong event is refused before anything is asked of the world
+        asked = msgspec.convert(event, task.request)
         logger.set_correlation_id(str(getattr(getattr(asked, "run", asked), "id", "")))
-        answer = drive(manifests.within(step, run, asked, any_context() if unconfigured else live_context()), live_ports())
-        answered = msgspec.to_builtins(answer)
-        log(f"{step}.done", answer=shortened(answered), function=getattr(context, "function_name", ""))
+        known = any_context() if task.unconfigured else live_context()
+        answered = msgspec.to_builtins(drive(manifests.with_active_manifests(task, asked, known), live_ports()))
+        log(f"{task.name}.done", answer=shortened(answered), function=getattr(context, "function_name", ""))
         return answered
 
     return handler

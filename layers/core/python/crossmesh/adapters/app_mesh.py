@@ -1,13 +1,17 @@
-"""App Mesh as the `MeshApi` port, generic over its seven kinds: every operation is named after the kind."""
+"""App Mesh as the `AppMeshApi` port, generic over its seven kinds: every operation is named after
+the kind.
+"""
 
 from functools import cache
 from typing import Any
 
 from crossmesh.adapters import aws
-from crossmesh.core.mesh_view import PARENT, MeshResource, MeshTarget
-from crossmesh.errors import NotFound, RefusedError
+from crossmesh.core.mesh.appmesh.state import PARENT, MeshResource
+from crossmesh.core.mesh.backend import MeshTarget
+from crossmesh.errors import NotFound, RefusedError, ServiceGone, TransientError
 
 _PLURAL = {"mesh": "meshes"}
+PATIENCE = 3.0  # seconds to connect, and as many for an answer
 
 
 @cache
@@ -16,11 +20,14 @@ def _snake(kind: str) -> str:
 
 
 class AppMesh:
-    """Implements `ports.MeshApi`. Writes are not retried by the SDK: the step decides after a fresh read."""
+    """Implements `ports.AppMeshApi`. Writes are not retried by the SDK: the step decides after a
+    fresh read.
+    """
 
     def __init__(self, region: str) -> None:
         self._read = aws.client("appmesh", region)
         self._write = aws.client("appmesh", region, attempts=1)
+        self._first = aws.client("appmesh", region, attempts=1, patience=PATIENCE)
 
     def list(self, mesh: str, kind: str, parent: str = "") -> tuple[tuple[str, str], ...]:
         """Every page of List…."""
@@ -37,13 +44,29 @@ class AppMesh:
             return ()
 
     def describe(self, target: MeshTarget) -> MeshResource | None:
-        """Describe…; a resource in status DELETED is not there."""
+        """Describe…; a resource in status DELETED is not there. A mesh is asked for with little
+        patience: whoever looks asks for it first.
+        """
+        if target.kind != "mesh":
+            return self._describe(self._read, target)
+        try:
+            return self._describe(self._first, target)
+        except TransientError as error:
+            if aws.unanswered(error):
+                raise ServiceGone("NoAnswer", f"App Mesh gave no answer within {PATIENCE:.0f} s ({error})") from error
+            return self._describe(self._read, target)
+
+    def _describe(self, client: Any, target: MeshTarget) -> MeshResource | None:
         try:
             with aws.translated():
-                answer = getattr(self._read, f"describe_{_snake(target.kind)}")(**_names(target))[target.kind]
+                answer = getattr(client, f"describe_{_snake(target.kind)}")(**_names(target))[target.kind]
                 status, metadata = answer["status"]["status"], answer["metadata"]
                 found = MeshResource(
-                    target=target, arn=metadata["arn"], spec=answer.get("spec", {}), status=status, version=metadata.get("version", 0)
+                    target=target,
+                    arn=metadata["arn"],
+                    spec=answer.get("spec", {}),
+                    status=status,
+                    version=metadata.get("version", 0),
                 )
         except NotFound:
             return None
@@ -57,7 +80,10 @@ class AppMesh:
 
     def create(self, operation: str, request: dict[str, object], tags: dict[str, str], token: str) -> None:
         """Create… with tags."""
-        self._call(operation, {**request, "tags": [{"key": k, "value": v} for k, v in sorted(tags.items())], "clientToken": token})
+        self._call(
+            operation,
+            {**request, "tags": [{"key": k, "value": v} for k, v in sorted(tags.items())], "clientToken": token},
+        )
 
     def update(self, operation: str, request: dict[str, object], token: str) -> None:
         """Update…."""

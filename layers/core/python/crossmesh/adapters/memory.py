@@ -1,20 +1,28 @@
-"""Every port in memory: for tests, dry runs and the simulator. Held to the same conformance suite as the adapters that reach the world."""
+"""Every port in memory: for tests, dry runs and the simulator. Held to the same conformance suite
+as the adapters that reach the world.
+"""
 
 from typing import Any
 
 import msgspec
 
-from crossmesh.core.actions import CreateService
-from crossmesh.core.canary import Memory, Sample, Verdict
-from crossmesh.core.facts import BalancerFacts, NetworkFacts, PodFacts, RuleFacts, ServiceFacts, Workloads
-from crossmesh.core.live import Listed, kept
-from crossmesh.core.mesh_view import PARENT, MeshResource, MeshTarget, Request, target_of
-from crossmesh.core.reach import inside
-from crossmesh.core.report import Report
+from crossmesh.core.bounds import packed
+from crossmesh.core.canary.judge import CanaryHistory, Sample, Verdict
+from crossmesh.core.compiler.cluster_manifests import ListedDocuments, kept
+from crossmesh.core.diagnosis.facts import BalancerFacts, NetworkFacts, PodFacts, RuleFacts, ServiceFacts, Workloads
+from crossmesh.core.diagnosis.probe_policy import inside
+from crossmesh.core.keys import service_key
+from crossmesh.core.mesh.xds.pointer import Pointer
+from crossmesh.core.observed import Instance, Pod, Problem, Seen, ServiceView, Unseen
+from crossmesh.core.patience import WHOLE
+from crossmesh.core.registry.namespaces import CREATE
+from crossmesh.core.registry.plan import CreateService
+from crossmesh.core.reporting.report import Report
 from crossmesh.core.settings import ClusterSettings, ServiceTarget
-from crossmesh.core.views import Instance, Pod, Seen, ServiceView, Unseen
-from crossmesh.errors import Conflict, NotFound, TransientError
-from crossmesh.ports import Lease, Operation, PodRef
+from crossmesh.errors import Conflict, NotFound, RefusedError, TransientError
+from crossmesh.ports import Lease, Operation, PodRef, StoredObject
+
+_ITEM = 400 * 1024  # bytes of an item (DynamoDB's quotas)
 
 
 class MemoryClock:
@@ -43,14 +51,19 @@ class MemoryState:
         """The lease as it is."""
         return self.leases.get(name)
 
-    def write_lease(self, name: str, lease: Lease | None, expected: Lease | None) -> bool:
+    def write_lease(self, name: str, lease: Lease | None, expected: Lease | None, *, mark: str = "") -> bool:
         """Compare-and-set on holder, epoch and `again`."""
         found = self.leases.get(name)
         if (found is None) != (expected is None):
             return False
-        if found and expected and (found.holder, found.epoch, found.again) != (expected.holder, expected.epoch, expected.again):
+        if (
+            found
+            and expected
+            and (found.holder, found.epoch, found.again) != (expected.holder, expected.epoch, expected.again)
+        ):
             return False
-        self.leases[name] = lease or Lease(epoch=expected.epoch if expected else 0, holder="", expires=0.0)
+        new = lease or Lease(epoch=expected.epoch if expected else 0, holder="", expires=0.0)
+        self.leases[name] = msgspec.structs.replace(new, mark=mark)
         return True
 
     def ask_again(self, name: str, expected: Lease) -> bool:
@@ -66,8 +79,21 @@ class MemoryState:
         return self.documents.get(key)
 
     def write(self, key: str, value: bytes) -> None:
-        """Replace a document."""
+        """Replace a document. One that is larger than an item of DynamoDB is refused, as it is
+        there.
+        """
+        if len(packed(value)) + len(key) > _ITEM:
+            raise RefusedError(
+                "ValidationException", f"Item size has exceeded the maximum allowed size (document/{key})"
+            )
         self.documents[key] = value
+
+    def replace(self, key: str, value: bytes, expected: bytes | None) -> bool:
+        """Compare-and-set on the whole document."""
+        if self.documents.get(key) != expected:
+            return False
+        self.write(key, value)
+        return True
 
 
 class MemoryRunStore:
@@ -89,6 +115,52 @@ class MemoryRunStore:
         return tuple(sorted(key for key in self.objects if key.startswith(prefix)))
 
 
+class MemorySnapshots:
+    """A pointer and objects in a dictionary."""
+
+    def __init__(self, clock: MemoryClock) -> None:
+        self.clock = clock
+        self.current: Pointer | None = None
+        self.objects: dict[str, tuple[bytes, float]] = {}
+
+    def pointer(self) -> Pointer | None:
+        """The pointer."""
+        return self.current
+
+    def move(self, new: Pointer, expected: Pointer | None) -> bool:
+        """Compare-and-set, forward only."""
+        found = self.current
+        if found == new:
+            return True
+        if found != expected or (
+            found and (found.lineage != new.lineage or found.number >= new.number or found.epoch > new.epoch)
+        ):
+            return False
+        self.current = new
+        return True
+
+    def put(self, digest: str, data: bytes) -> None:
+        """Store."""
+        self.objects[digest] = data, self.clock.now()
+
+    def get(self, digest: str) -> bytes | None:
+        """Fetch."""
+        return self.objects[digest][0] if digest in self.objects else None
+
+    def stored(self) -> tuple[StoredObject, ...]:
+        """All objects."""
+        return tuple(StoredObject(digest=digest, at=at) for digest, (_, at) in sorted(self.objects.items()))
+
+    def discard(self, digests: tuple[str, ...]) -> None:
+        """Remove."""
+        for digest in digests:
+            self.objects.pop(digest, None)
+
+    def lineage(self) -> str:
+        """A lineage."""
+        return "0a" * 16
+
+
 class MemoryExecutions:
     """Which executions run."""
 
@@ -108,13 +180,18 @@ class MemoryClusters:
         self.pods: dict[str, dict[str, Pod]] = {}
         self.identities: dict[str, str] = {}
         self.failing: dict[str, Unseen] = {}
-        self.declared: dict[str, list[dict[str, Any]]] = {}  # cluster -> its custom resources and Namespaces, as the API has them
+        # Cluster -> its custom resources and Namespaces, as the API has them
+        self.declared: dict[str, list[dict[str, Any]]] = {}
         self.services: dict[tuple[str, str, str], ServiceFacts] = {}
+        # Cluster, namespace and name of Services that are not there
+        self.absent: set[tuple[str, str, str]] = set()
         self.details: dict[str, Workloads] = {}
         self.controllers: dict[str, str] = {}  # cluster -> Deployment of AWS's controller
         self.gates: list[tuple[str, str]] = []  # (cluster, uid) of every gate opened
         self.zones: dict[str, dict[str, tuple[str, str]]] = {}  # cluster -> node -> (region, zone)
-        self.shifted: dict[str, tuple[str, ...]] = {}  # cluster -> zones that traffic was shifted away from
+        # Cluster -> zones that traffic was shifted away from
+        self.shifted: dict[str, tuple[str, ...]] = {}
+        self.needs: dict[str, float] = {}  # cluster -> seconds until it answers
         self.version = 100
 
     def put(self, cluster: str, pod: Pod) -> None:
@@ -128,18 +205,26 @@ class MemoryClusters:
         self.version += 1
 
     def observe(
-        self, cluster: ClusterSettings, namespaces: tuple[str, ...], registered: tuple[PodRef, ...], identity: str, versions: dict[str, int]
+        self,
+        cluster: ClusterSettings,
+        namespaces: tuple[str, ...],
+        registered: tuple[PodRef, ...],
+        identity: str,
+        versions: dict[str, int],
+        limit: float = WHOLE,
     ) -> Seen | Unseen:
         """The view, or the failure set for the cluster."""
         name, now = cluster.name, self.clock.now()
-        if name in self.failing:
-            return msgspec.structs.replace(self.failing[name], begun=now)
+        if unseen := self._unseen(name, limit):
+            return unseen
         uid = self.identities.get(name, f"uid-of-{name}")
         if identity and identity != uid:
             return Unseen(cluster=name, cause="identity", detail=f"kube-system is {uid}", begun=now)
         if any(self.version < version for version in versions.values()):
             return Unseen(cluster=name, cause="went-back", begun=now)
-        pods = tuple(sorted((p for p in self.pods.get(name, {}).values() if p.namespace in namespaces), key=lambda p: p.uid))
+        pods = tuple(
+            sorted((p for p in self.pods.get(name, {}).values() if p.namespace in namespaces), key=lambda p: p.uid)
+        )
         listed = {pod.uid for pod in pods}
         names = {f"{pod.namespace}/{pod.name}" for pod in pods}
         asked = [ref for ref in registered if ref.namespace in namespaces]
@@ -156,6 +241,18 @@ class MemoryClusters:
             shifted=self.shifted.get(name, ()) if cluster.zonal_shift else (),
         )
 
+    def _unseen(self, name: str, limit: float) -> Unseen | None:
+        begun, needs = self.clock.now(), self.needs.get(name, 0.0)
+        if name in self.failing:
+            return msgspec.structs.replace(self.failing[name], begun=begun)
+        if needs:
+            self.clock.sleep(min(needs, limit))
+        if needs > limit:
+            return Unseen(
+                cluster=name, cause="timeout", detail=f"no complete view within {limit:.0f} s", begun=begun, spent=limit
+            )
+        return None
+
     def open_gate(self, cluster: ClusterSettings, pod: PodRef) -> None:
         """The pod's gate opens."""
         found = self.pods.get(cluster.name, {}).get(pod.uid)
@@ -164,24 +261,32 @@ class MemoryClusters:
         self.gates.append((cluster.name, pod.uid))
         self.put(cluster.name, msgspec.structs.replace(found, gate="open"))
 
-    def manifests(self, cluster: ClusterSettings, identity: str) -> Listed | Unseen:
+    def manifests(self, cluster: ClusterSettings, identity: str, limit: float = WHOLE) -> ListedDocuments | Unseen:
         """What `declared` holds for the cluster, or the failure set for it."""
         name, now = cluster.name, self.clock.now()
-        if name in self.failing:
-            return msgspec.structs.replace(self.failing[name], begun=now)
+        if unseen := self._unseen(name, limit):
+            return unseen
         uid = self.identities.get(name, f"uid-of-{name}")
         if identity and identity != uid:
             return Unseen(cluster=name, cause="identity", detail=f"kube-system is {uid}", begun=now)
         if name not in self.declared:
             return Unseen(cluster=name, cause="not-found", detail="no CRDs", begun=now)
-        return Listed(cluster=name, begun=now, items=tuple(kept(item, item["kind"], item["apiVersion"]) for item in self.declared[name]))
+        return ListedDocuments(
+            cluster=name,
+            begun=now,
+            items=tuple(kept(item, item["kind"], item["apiVersion"]) for item in self.declared[name]),
+        )
 
     def load_balancer(self, target: ServiceTarget, cluster: ClusterSettings) -> str:
         """A host name made from the Service's."""
         return self.service(target, cluster).host
 
     def service(self, target: ServiceTarget, cluster: ClusterSettings) -> ServiceFacts:
-        """The Service set, else one with a host name made from its own."""
+        """The Service set, else one with a host name made from its own; none where it is
+        `absent`.
+        """
+        if (cluster.name, target.namespace, target.name) in self.absent:
+            raise NotFound("NotFound", f"{cluster.name} has no Service {target.namespace}/{target.name}")
         made = ServiceFacts(host=f"{target.name}.{target.namespace}.{cluster.name}.elb.example")
         return self.services.get((cluster.name, target.namespace, target.name), made)
 
@@ -191,7 +296,14 @@ class MemoryClusters:
             raise TransientError(f"{cluster.name}: {self.failing[cluster.name].cause}")
         pods = tuple(
             PodFacts(
-                namespace=p.namespace, name=p.name, uid=p.uid, ip=p.ip, node=p.node, labels=p.labels, ready=p.ready, terminating=p.terminating
+                namespace=p.namespace,
+                name=p.name,
+                uid=p.uid,
+                ip=p.ip,
+                node=p.node,
+                labels=p.labels,
+                ready=p.ready,
+                terminating=p.terminating,
             )
             for p in self.pods.get(cluster.name, {}).values()
             if p.namespace in namespaces
@@ -204,27 +316,56 @@ class MemoryRegistry:
 
     def __init__(self) -> None:
         self.namespaces: dict[str, tuple[str, str]] = {}  # name -> (id, type)
+        self.http_names: dict[str, str] = {}  # name -> HttpName, where it is another one
+        self.problems: dict[str, Problem] = {}  # key of a service -> what keeps it from being read
         self.services: dict[str, ServiceView] = {}  # id -> service without instances
         self.instances: dict[str, dict[str, dict[str, str]]] = {}
         self.revisions: dict[str, int] = {}
         self.writes: list[tuple[str, ...]] = []
         self.operations: dict[str, Operation] = {}
-        self.statuses: dict[str, dict[str, str]] = {}  # service id -> instance id -> health, where it has custom health
+        # Service id -> instance id -> health, where it has custom health
+        self.statuses: dict[str, dict[str, str]] = {}
 
-    def find_services(self, names: tuple[tuple[str, str], ...], known: dict[str, tuple[str, str]]) -> tuple[ServiceView, ...]:
-        """The services of these names."""
-        return tuple(self._service(namespace, service) for namespace, service in sorted(set(names)))
+    def find_services(
+        self, names: tuple[tuple[str, str], ...], known: dict[str, tuple[str, str]], pins: dict[str, str] | None = None
+    ) -> tuple[ServiceView, ...]:
+        """The services of these names, and those known by id alone."""
+        strays = {
+            service_id for key, (service_id, _) in known.items() if key not in {service_key(*name) for name in names}
+        }
+        service_names = {
+            (found.namespace, found.service) for service_id, found in self.services.items() if service_id in strays
+        }
+        return tuple(self._service(namespace, service) for namespace, service in sorted({*names, *service_names}))
 
     def _service(self, namespace: str, service: str) -> ServiceView:
+        problem, http_name = self.problems.get(service_key(namespace, service)), self.http_names.get(namespace, "")
         for found in self.services.values():
             if (found.namespace, found.service) == (namespace, service):
-                return found
+                return msgspec.structs.replace(found, problem=problem, http_name=http_name)
         place, kind = self.namespaces.get(namespace, ("", ""))
-        return ServiceView(namespace=namespace, service=service, namespace_id=place, namespace_type=kind)
+        missing = (
+            None
+            if kind
+            else Problem(why="namespace-missing", detail=f"Cloud Map namespace {namespace} does not exist", fix=CREATE)
+        )
+        return ServiceView(
+            namespace=namespace,
+            service=service,
+            namespace_id=place,
+            namespace_type=kind,
+            http_name=http_name,
+            problem=problem or missing,
+        )
 
-    def revision(self, namespace: str, service: str) -> int:
+    def _discovered(self, namespace: str, service: str) -> ServiceView:
+        """A service by the HttpName of its namespace."""
+        names = [name for name in {*self.namespaces, namespace} if self.http_names.get(name, name) == namespace]
+        return self._service(names[0] if names else "", service)
+
+    def revision(self, namespace: str, service: str, account: str = "") -> int:
         """How often instances came or went."""
-        found = self._service(namespace, service)
+        found = self._discovered(namespace, service)
         if not found.id:
             raise NotFound("ServiceNotFound", service)
         return self.revisions[found.id]
@@ -242,7 +383,9 @@ class MemoryRegistry:
         if not found.id:
             service_id = f"srv-{len(self.services) + 1}"
             records = ("AAAA" if action.ipv6 else "A",) if action.dns else ()
-            found = msgspec.structs.replace(found, id=service_id, arn=f"arn:{service_id}", tags=dict(action.tags), records=records)
+            found = msgspec.structs.replace(
+                found, id=service_id, arn=f"arn:{service_id}", tags=dict(action.tags), records=records
+            )
             self.services[service_id], self.instances[service_id], self.revisions[service_id] = found, {}, 1
         return found.id, found.arn
 
@@ -250,7 +393,9 @@ class MemoryRegistry:
         """Add tags."""
         self.writes.append(("tag", arn))
         service_id = arn.removeprefix("arn:")
-        self.services[service_id] = msgspec.structs.replace(self.services[service_id], tags={**self.services[service_id].tags, **tags})
+        self.services[service_id] = msgspec.structs.replace(
+            self.services[service_id], tags={**self.services[service_id].tags, **tags}
+        )
 
     def _done(self) -> str:
         operation = f"op-{len(self.operations) + 1}"
@@ -264,7 +409,9 @@ class MemoryRegistry:
             raise NotFound("ServiceNotFound", service_id)
         self.instances[service_id][instance_id] = dict(attributes)
         if self.services[service_id].custom_health:
-            self.statuses.setdefault(service_id, {}).setdefault(instance_id, attributes.get("AWS_INIT_HEALTH_STATUS", "HEALTHY"))
+            self.statuses.setdefault(service_id, {}).setdefault(
+                instance_id, attributes.get("AWS_INIT_HEALTH_STATUS", "HEALTHY")
+            )
         self.revisions[service_id] += 1
         return self._done()
 
@@ -286,7 +433,11 @@ class MemoryRegistry:
         """Change it at once."""
         self.writes.append(("set-health", service_id, instance_id, status))
         if instance_id not in self.statuses.get(service_id, {}):
-            code = "InstanceNotFound" if service_id in self.services and self.services[service_id].custom_health else "CustomHealthNotFound"
+            code = (
+                "InstanceNotFound"
+                if service_id in self.services and self.services[service_id].custom_health
+                else "CustomHealthNotFound"
+            )
             raise NotFound(code, instance_id)
         self.statuses[service_id][instance_id] = status
 
@@ -294,9 +445,9 @@ class MemoryRegistry:
         """An operation."""
         return self.operations[operation_id]
 
-    def discover(self, namespace: str, service: str) -> tuple[Instance, ...]:
+    def discover(self, namespace: str, service: str, account: str = "") -> tuple[Instance, ...]:
         """All instances, by name."""
-        return self.list_instances(self._service(namespace, service).id)
+        return self.list_instances(self._discovered(namespace, service).id)
 
     def delete_service(self, service_id: str) -> None:
         """Delete an empty service."""
@@ -305,60 +456,6 @@ class MemoryRegistry:
             raise Conflict("ResourceInUse", service_id)
         self.services.pop(service_id, None)
         self.instances.pop(service_id, None)
-
-
-class MemoryMesh:
-    """App Mesh without reference checks."""
-
-    def __init__(self) -> None:
-        self.resources: dict[MeshTarget, MeshResource] = {}
-        self.writes: list[tuple[str, str]] = []
-
-    def list(self, mesh: str, kind: str, parent: str = "") -> tuple[tuple[str, str], ...]:
-        """Names and ARNs."""
-        return tuple((t.name, r.arn) for t, r in sorted(self.resources.items()) if (t.mesh, t.kind, t.parent) == (mesh, kind, parent))
-
-    def describe(self, target: MeshTarget) -> MeshResource | None:
-        """The resource without tags."""
-        found = self.resources.get(target)
-        return None if found is None else msgspec.structs.replace(found, tags=None)
-
-    def tags(self, arn: str) -> dict[str, str]:
-        """Its tags."""
-        return next((r.tags or {} for r in self.resources.values() if r.arn == arn), {})
-
-    def create(self, operation: str, request: dict[str, object], tags: dict[str, str], token: str) -> None:
-        """Create."""
-        target = target_of(Request(service="appmesh", operation=operation, input=request))
-        self.writes.append(("create", str(target)))
-        if target in self.resources:
-            raise Conflict("ConflictException", str(target))
-        spec = msgspec.convert(request.get("spec", {}), dict[str, object])
-        self.resources[target] = MeshResource(target=target, arn=f"arn:{target}", spec=spec, tags=dict(tags), version=1)
-
-    def update(self, operation: str, request: dict[str, object], token: str) -> None:
-        """Replace the spec."""
-        target = target_of(Request(service="appmesh", operation=operation.replace("Update", "Create", 1), input=request))
-        self.writes.append(("update", str(target)))
-        if target not in self.resources:
-            raise NotFound("NotFoundException", str(target))
-        spec = msgspec.convert(request.get("spec", {}), dict[str, object])
-        self.resources[target] = msgspec.structs.replace(self.resources[target], spec=spec, version=self.resources[target].version + 1)
-
-    def delete(self, target: MeshTarget) -> None:
-        """Delete; a parent with children is in use."""
-        self.writes.append(("delete", str(target)))
-        if target not in self.resources:
-            raise NotFound("NotFoundException", str(target))
-        if any(PARENT.get(t.kind) == target.kind and t.parent == target.name for t in self.resources):
-            raise Conflict("ResourceInUseException", str(target))
-        del self.resources[target]
-
-    def tag(self, arn: str, tags: dict[str, str]) -> None:
-        """Add tags."""
-        for target, resource in self.resources.items():
-            if resource.arn == arn:
-                self.resources[target] = msgspec.structs.replace(resource, tags={**(resource.tags or {}), **tags})
 
 
 class MemoryFront:
@@ -395,7 +492,7 @@ class MemoryBalancers:
     def __init__(self) -> None:
         self.balancers: dict[str, BalancerFacts] = {}
 
-    def find(self, host: str) -> BalancerFacts | None:
+    def find(self, host: str, cluster: ClusterSettings) -> BalancerFacts | None:
         """The one of that name."""
         return self.balancers.get(host)
 
@@ -412,14 +509,18 @@ class MemoryNetworks:
             raise NotFound("InvalidGroup.NotFound", cluster.name)
         return self.networks[cluster.name]
 
-    def open(self, cluster: ClusterSettings, group: str, source_group: str, port: int, mark: str) -> None:
+    def open(
+        self, cluster: ClusterSettings, group: str, source_group: str, port: int, mark: str, account: str = ""
+    ) -> None:
         """Add the rule, once."""
         held = self.networks[cluster.name]
-        rule = RuleFacts(protocol="tcp", first=port, last=port, groups=(source_group,), mark=mark)
+        rule = RuleFacts(protocol="tcp", first=port, last=port, groups=(source_group,), mark=mark, account=account)
         if not any((r.first, r.groups) == (port, (source_group,)) for r in held.rules):
             self.networks[cluster.name] = msgspec.structs.replace(held, rules=(*held.rules, rule))
 
-    def close(self, cluster: ClusterSettings, group: str, source_group: str, port: int, mark: str) -> None:
+    def close(
+        self, cluster: ClusterSettings, group: str, source_group: str, port: int, mark: str, account: str = ""
+    ) -> None:
         """Take the rule away."""
         held = self.networks[cluster.name]
         rules = tuple(r for r in held.rules if (r.first, r.groups) != (port, (source_group,)))
@@ -437,6 +538,6 @@ class MemoryTelemetry:
         """A look or run."""
         self.reports.append(report)
 
-    def verdict(self, verdict: Verdict, memory: Memory) -> None:
+    def verdict(self, verdict: Verdict, memory: CanaryHistory) -> None:
         """A canary's run."""
         self.verdicts.append(verdict)

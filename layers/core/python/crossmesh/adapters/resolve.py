@@ -1,31 +1,35 @@
-"""Names to addresses for the prober: the system's resolver, or one asked over HTTP where names of load balancers exist in no DNS.
+"""Names to addresses for the prober: the system's resolver, or one asked over HTTP where names of
+load balancers exist in no DNS.
 
-Whatever goes wrong here is `socket.gaierror`, so that the prober has one class for it. Addresses that no front ever has are refused, whoever named them.
+Whatever goes wrong here is `socket.gaierror`, so that the prober has one class for it. Addresses
+that no front ever has are refused, whoever named them.
 """
 
-import ipaddress
 import json
 import secrets
 import socket
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from urllib.parse import urlencode
+
+from crossmesh.core.diagnosis import probe_policy as reach
 
 Resolve = Callable[[str, int], tuple[str, int]]
 
 _ANSWER_LIMIT = 4096  # bytes
-_METADATA = ipaddress.ip_address("fd00:ec2::254")  # EC2's instance metadata over IPv6; over IPv4 it is link-local
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class ForbiddenAddressError(ValueError):
-    """An address that is never a front's: instance metadata and everything else link-local."""
+    """An address that is never a front's (`core.diagnosis.probe_policy.probeable`)."""
 
 
 def system_resolve(host: str, port: int) -> tuple[str, int]:
-    """One of the addresses that the system's resolver gives, by lot among those of the family it prefers: every address of a load balancer is probed."""
+    """One of the addresses that the system's resolver gives, by lot among those of the family it
+    prefers: every address of a load balancer is probed.
+    """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError as error:
@@ -34,7 +38,9 @@ def system_resolve(host: str, port: int) -> tuple[str, int]:
 
 
 def resolver_at(base: str, timeout: float = 5.0) -> Resolve:
-    """Resolve by `GET {base}/resolve?host=&port=`, which answers {"address", "port"}, or 404 where there is no such name."""
+    """Resolve by `GET {base}/resolve?host=&port=`, which answers {"address", "port"}, or 404 where
+    there is no such name.
+    """
 
     def resolve(host: str, port: int) -> tuple[str, int]:
         try:
@@ -46,13 +52,21 @@ def resolver_at(base: str, timeout: float = 5.0) -> Resolve:
             why = "does not resolve" if error.code == 404 else f"the resolver answered {error.code}"
             raise socket.gaierror(socket.EAI_NONAME, f"{host}: {why}") from error
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise socket.gaierror(socket.EAI_AGAIN, f"{host}: the resolver gave no answer ({type(error).__name__})") from error
+            raise socket.gaierror(
+                socket.EAI_AGAIN, f"{host}: the resolver gave no answer ({type(error).__name__})"
+            ) from error
 
     return resolve
 
 
-def resolve_within(resolve: Resolve, host: str, port: int, seconds: float) -> tuple[str, int]:
-    """`resolve`, but no longer than `seconds`: getaddrinfo takes no timeout. Raises socket.gaierror, ForbiddenAddressError."""
+def resolve_within(
+    resolve: Resolve, host: str, port: int, seconds: float, also: Collection[str] = ()
+) -> tuple[str, int]:
+    """`resolve`, but no longer than `seconds`: getaddrinfo takes no timeout. `also`: blocks that
+    are allowed besides those a front may be in.
+
+    Raises socket.gaierror, ForbiddenAddressError.
+    """
     outcome: list[tuple[str, int] | Exception] = []
 
     def ask() -> None:
@@ -69,13 +83,8 @@ def resolve_within(resolve: Resolve, host: str, port: int, seconds: float) -> tu
     if isinstance(outcome[0], Exception):
         raise outcome[0]
     address, port = outcome[0]
-    refuse_forbidden(address)
+    if not reach.probeable(address, also):
+        raise ForbiddenAddressError(
+            f"{address} is no address that a front may have: it is this machine's, AWS's own, or no unicast address"
+        )
     return address, port
-
-
-def refuse_forbidden(address: str) -> None:
-    """Raises ForbiddenAddressError for link-local and metadata addresses, also as IPv4 in IPv6, ValueError for what is no address."""
-    ip = ipaddress.ip_address(address)
-    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
-    if ip.is_link_local or ip == _METADATA or (mapped is not None and mapped.is_link_local):
-        raise ForbiddenAddressError(f"{address} is a link-local or metadata address")

@@ -2,8 +2,10 @@
 
 import gzip
 
-from crossmesh.adapters import aws
+from crossmesh.adapters import aws, schema
 from crossmesh.errors import NotFound
+
+_SCHEMA = "crossmesh-schema"  # of an object's metadata
 
 
 class S3RunStore:
@@ -17,16 +19,23 @@ class S3RunStore:
         """Store; mtime 0 keeps equal content equal to the byte."""
         with aws.translated():
             self._client.put_object(
-                Bucket=self._bucket, Key=key, Body=gzip.compress(value, compresslevel=3, mtime=0), ContentType="application/json+gzip"
+                Bucket=self._bucket,
+                Key=key,
+                Body=gzip.compress(value, compresslevel=3, mtime=0),
+                ContentType="application/json+gzip",
+                Metadata={_SCHEMA: schema.SCHEMA},
             )
 
     def get(self, key: str) -> bytes | None:
         """Fetch, None where there is no such object."""
         try:
             with aws.translated():
-                return gzip.decompress(self._client.get_object(Bucket=self._bucket, Key=key)["Body"].read())
+                found = self._client.get_object(Bucket=self._bucket, Key=key)
+                body = found["Body"].read()
         except NotFound:
             return None
+        schema.check(f"object {key} of bucket {self._bucket}", found.get("Metadata", {}).get(_SCHEMA, ""))
+        return gzip.decompress(body)
 
     def list(self, prefix: str) -> tuple[str, ...]:
         """Keys below `prefix`, every page."""

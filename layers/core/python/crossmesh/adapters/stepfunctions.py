@@ -8,7 +8,8 @@ class StepFunctions:
     """Implements `ports.Executions`."""
 
     def __init__(self, region: str) -> None:
-        self._client = aws.client("stepfunctions", region)
+        # Who gets no answer takes the holder for alive
+        self._client = aws.client("stepfunctions", region, attempts=1, patience=3.0)
 
     def running(self, arn: str) -> bool:
         """Whether the execution is RUNNING."""

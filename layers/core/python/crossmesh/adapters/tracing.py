@@ -1,7 +1,9 @@
-"""X-Ray as a function sees it: the trace that its invocation belongs to, and the daemon that takes subsegments.
+"""X-Ray as a function sees it: the trace that its invocation belongs to, and the daemon that takes
+subsegments.
 
-Lambda makes the function's own segment (Tracing: Active); what is sent here hangs below it. One datagram, no library: X-Ray's developer guide, "Sending trace
-data to X-Ray" (header line, then the document) and "Segment documents".
+Lambda makes the function's own segment (Tracing: Active); what is sent here hangs below it. One
+datagram, no library: X-Ray's developer guide, "Sending trace data to X-Ray" (header line, then the
+document) and "Segment documents".
 """
 
 import json
@@ -43,8 +45,20 @@ def below(trace: Trace) -> Trace:
     return Trace(trace.root, secrets.token_hex(8))
 
 
-def send_call(parent: Trace, this: Trace, host: str, url: str, status: int, start: float, end: float) -> None:
-    """Tell that a call was made: a remote subsegment of the invocation. Losing it loses a line of a picture, so nothing is raised."""
+class HttpCall(NamedTuple):
+    """A GET that was made. `start`, `end`: seconds since the epoch; `status` 0: no answer came."""
+
+    host: str
+    url: str
+    status: int
+    start: float
+    end: float
+
+
+def send_call(parent: Trace, this: Trace, call: HttpCall) -> None:
+    """Tell that a call was made: a remote subsegment of the invocation. Losing it loses a line of a
+    picture, so nothing is raised.
+    """
     host_port = os.environ.get("AWS_XRAY_DAEMON_ADDRESS", "")
     address, _, port = host_port.rpartition(":")
     if not address or not port.isdigit():
@@ -55,12 +69,12 @@ def send_call(parent: Trace, this: Trace, host: str, url: str, status: int, star
         "parent_id": parent.parent,
         "type": "subsegment",
         "namespace": "remote",
-        "name": host[:200],
-        "start_time": start,
-        "end_time": end,
-        "fault": status >= 500 or not status,
-        "error": 400 <= status < 500,
-        "http": {"request": {"method": "GET", "url": url}, "response": {"status": status}},
+        "name": call.host[:200],
+        "start_time": call.start,
+        "end_time": call.end,
+        "fault": call.status >= 500 or not call.status,
+        "error": 400 <= call.status < 500,
+        "http": {"request": {"method": "GET", "url": call.url}, "response": {"status": call.status}},
     }
     try:
         with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as out:

@@ -1,21 +1,23 @@
-"""`canary run NAME` starts the deployed canary and tells its verdict; `canary history NAME` shows the last runs. Nothing is probed from here."""
+"""`canary run NAME` starts the deployed canary and tells its verdict; `canary history NAME` shows
+the last runs. Nothing is probed from here.
+"""
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from rich.table import Table
 
 from crossmesh import codec
 from crossmesh.adapters import aws
 from crossmesh.cli import stack
-from crossmesh.cli.printing import console, print_json
-from crossmesh.core.canary import Memory, Verdict
-from crossmesh.core.mix import Round, mix_error
-from crossmesh.errors import CrossmeshError, RefusedError
-from crossmesh.steps.judge_canary import memory_key
+from crossmesh.cli.printing import Progress, console, print_json, table
+from crossmesh.core.canary.judge import CanaryHistory, Verdict, memory_key, stale
+from crossmesh.core.canary.split_test import CanaryRun, mix_error
+from crossmesh.core.suggestions import meant
+from crossmesh.errors import CrossmeshError, RefusedError, UsageError
+from crossmesh.usecases import state as store
 
 PATIENCE = 290.0  # seconds: the state machine itself ends after 280
 DIAGNOSIS = 60.0  # seconds that a diagnosis may take after its verdict
@@ -26,14 +28,16 @@ _STYLE = {"good": "green", "failed": "red", "no-data": "red"}
 
 def run(arguments: argparse.Namespace) -> int:
     """0 = every promise was kept, 3 = not."""
-    ports, outputs = stack.ports(arguments, "")
-    asked = {"cause": "manual", "canary": _known(arguments, ports["State"]), "requests": arguments.requests}
-    region = outputs["CanaryArn"].split(":")[3]
+    here = stack.reach(arguments, acts=True)
+    asked = {"cause": "manual", "canary": _known(arguments, here, deployed=True), "requests": arguments.requests}
+    states = aws.client("stepfunctions", here.region)
     with aws.translated():
-        started = aws.client("stepfunctions", region).start_execution(stateMachineArn=outputs["CanaryArn"], input=codec.encode(asked).decode())
-    execution = started["executionArn"].split(":")[7]  # an Express execution's ARN ends with one part more
-    with console().status(f"canary {arguments.name} runs ({execution})"):
-        verdict = _verdict(ports["State"], arguments.name, execution)
+        started = states.start_execution(stateMachineArn=here.outputs["CanaryArn"], input=codec.encode(asked).decode())
+    # An Express execution's ARN ends with one part more
+    execution = started["executionArn"].split(":")[7]
+    arguments.going_on = f"the canary goes on: crossmesh canary history {arguments.name}"
+    with Progress(f"canary {arguments.name} runs ({execution})"):
+        verdict = _verdict(here.ports, arguments.name, execution)
     if arguments.json:
         print_json(msgspec.to_builtins(verdict))
     else:
@@ -41,17 +45,37 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if verdict.kind == "good" else 3
 
 
-def _known(arguments: argparse.Namespace, state: Any) -> str:
-    """The name, refused where it is in no settings: neither the deployed application's history nor the local crossmesh.yaml has it."""
+def _known(arguments: argparse.Namespace, here: stack.Deployed, *, deployed: bool = False) -> str:
+    """The name, refused where neither the application's history nor the local crossmesh.yaml has
+    it. `deployed`: the application itself must know it.
+    """
     name = str(arguments.name)
-    declared = set(stack.canaries(arguments))
-    if name not in declared and state.read(memory_key(name)) is None:
-        raise RefusedError("UnknownCanary", f"no canary {name!r}; crossmesh.yaml has: {', '.join(sorted(declared)) or 'none'}")
+    declared = set(stack.canaries(here))
+    ran = here.ports["State"].read(memory_key(name)) is not None
+    if name not in declared and not ran:
+        known = ", ".join(sorted(declared)) or "none"
+        raise UsageError(
+            "UnknownCanary", f"there is no canary {name!r}; crossmesh.yaml has: {known}{meant(name, declared)}"
+        )
+    if (
+        deployed
+        and not ran
+        and here.place.config is not None
+        and here.target.config not in ("", here.place.config.sha256)
+    ):
+        raise RefusedError(
+            "NotDeployed",
+            f"the canary {name!r} is in the local crossmesh.yaml, but not in the deployed configuration"
+            f" ({here.target.config[:7]}) as far as is known: it never ran. Deploy first (`sam build && sam deploy`)",
+        )
     return name
 
 
-def _verdict(state: Any, name: str, execution: str) -> Verdict:
-    """The execution's verdict; of a failed one with its diagnosis, unless that takes too long."""
+def _verdict(ports: Mapping[str, Any], name: str, execution: str) -> Verdict:
+    """The execution's verdict; of a failed one with its diagnosis, unless that takes too long. One
+    without data is in no history, but kept with its run.
+    """
+    state = ports["State"]
     until, found, undiagnosed = time.monotonic() + PATIENCE, None, 0.0
     while time.monotonic() < until:
         last = memory_of(state, name).last
@@ -61,76 +85,93 @@ def _verdict(state: Any, name: str, execution: str) -> Verdict:
                 return last
         elif found is not None:
             return found
+        elif (kept := ports["RunStore"].get(store.key(execution, f"verdicts/{name}"))) and (
+            alone := codec.decode(kept, Verdict)
+        ).kind == "no-data":
+            return alone
         time.sleep(EVERY)
-    raise CrossmeshError(f"no verdict of {execution} within {PATIENCE:.0f} s: see the executions of the canary workflow")
+    raise CrossmeshError(
+        f"no verdict of {execution} within {PATIENCE:.0f} s: see the executions of the canary workflow; another run"
+        " that was asked for may still go on"
+    )
 
 
-def memory_of(state: Any, name: str) -> Memory:
+def memory_of(state: Any, name: str) -> CanaryHistory:
     """A canary's history; empty where it never ran."""
     data = state.read(memory_key(name))
-    return codec.decode(data, Memory) if data else Memory()
+    return codec.decode(data, CanaryHistory) if data else CanaryHistory()
 
 
 def show(verdict: Verdict) -> None:
     """Each check, then the answers that broke a promise."""
     out = console()
-    out.print(f"{verdict.canary}: {verdict.kind}", style=_STYLE[verdict.kind], highlight=False)
+    out.print(f"{verdict.canary}: {verdict.kind}", style=_STYLE[verdict.kind])
     for check in verdict.checks or ():
-        out.print(
-            f"  {'✓' if check.good else '✗'} {check.name}: {check.says}", style=None if check.good else "red", highlight=False, markup=False
-        )
+        out.print(f"  {'✓' if check.good else '✗'} {check.name}: {check.says}", style=None if check.good else "red")
     if not verdict.checks:
-        out.print(f"  {verdict.says}", highlight=False, markup=False)
+        out.print(f"  {verdict.says}")
     for broken in verdict.diagnoses or ():
-        out.print(f"  → {broken.layer}: {broken.what}", style="yellow", highlight=False, markup=False)
-        out.print(f"    {'; '.join((*broken.evidence, f'cure: {broken.cure}'))}", highlight=False, markup=False)
-    for told in (*((f"a first try failed: {verdict.glitch}",) if verdict.glitch else ()), *verdict.warnings):
-        out.print(f"  ! {told}", style="yellow", highlight=False, markup=False)
+        out.print(f"  → {broken.layer}: {broken.what}", style="yellow")
+        out.print(f"    {'; '.join((*broken.evidence, f'fix: {broken.fix}'))}")
+    for told in (*((f"a first try failed: {verdict.flake}",) if verdict.flake else ()), *verdict.warnings):
+        out.print(f"  ! {told}", style="yellow")
     for sample in verdict.evidence if verdict.kind != "good" else ():
         what = sample.error or f"status {sample.status}"
         text = sample.detail or repr(sample.body[:80])
         out.print(
             f"  {what} {text} from {sample.address or '?'} in {sample.latency_ms:.0f} ms, trace {sample.trace_id}",
-            highlight=False,
-            markup=False,
         )
     if verdict.trace:
-        out.print(f"  the way of one request: crossmesh trace {verdict.trace}", style="dim", highlight=False, markup=False)
+        out.print(f"  the way of one request: crossmesh trace {verdict.trace}", style="dim")
 
 
 def history(arguments: argparse.Namespace) -> int:
-    """0 = the last run was good (or there is none), 3 = not. Without a name: every canary of crossmesh.yaml."""
-    ports, _ = stack.ports(arguments, "")
-    names = [_known(arguments, ports["State"])] if arguments.name else list(stack.canaries(arguments))
-    found = {name: memory_of(ports["State"], name) for name in names}
+    """0 = the last run was good (or there is none), 3 = it was not, or is too old to say. Without a
+    name: every canary of crossmesh.yaml.
+    """
+    here = stack.reach(arguments)
+    if not arguments.name and (here.foreign[0] or here.place.config is None):
+        _ = here.config  # its names are wanted, and it refuses
+    names = [_known(arguments, here)] if arguments.name else list(stack.canaries(here))
+    found, now = {name: memory_of(here.ports["State"], name) for name in names}, time.time()
     if arguments.json:
-        print_json({name: msgspec.to_builtins(memory) for name, memory in found.items()})
+        print_json(
+            {name: {**msgspec.to_builtins(memory), "stale": stale(memory, now)} for name, memory in found.items()}
+        )
     else:
         for name, memory in found.items():
             _show_history(name, memory)
-    return 3 if any(memory.last and memory.last.kind != "good" for memory in found.values()) else 0
+    return (
+        3 if any(memory.last and (memory.last.kind != "good" or stale(memory, now)) for memory in found.values()) else 0
+    )
 
 
-def _show_history(name: str, memory: Memory) -> None:
+def _show_history(name: str, memory: CanaryHistory) -> None:
     out, rounds, now = console(), memory.rounds, time.time()
     if not rounds:
-        out.print(f"{name}: no run yet", highlight=False)
+        out.print(f"{name}: no run yet")
         return
     good = sum(1 for one in rounds if one.good)
-    out.print(f"{name}: {good} of the last {len(rounds)} runs good, over {(rounds[-1].at - rounds[0].at) / 60:.0f} minutes", highlight=False)
-    table = Table("", f"{_ago(now - rounds[0].at)} → {_ago(now - rounds[-1].at)}", "least", "most", "last", box=None, pad_edge=False)
+    out.print(
+        f"{name}: {good} of the last {len(rounds)} runs good, over {(rounds[-1].at - rounds[0].at) / 60:.0f} minutes"
+    )
+    grid = table("", f"{_ago(now - rounds[0].at)} → {_ago(now - rounds[-1].at)}", "least", "most", "last")
     rows = (
         ("success", [1.0 if one.good else 0.0 for one in rounds], "{:.0f}"),
         ("p95 ms", [one.p95_ms for one in rounds], "{:.0f}"),
         ("mix error %", [mix_error(one.counts, one.expected) for one in rounds], "{:.1f}"),
     )
     for title, values, form in rows:
-        table.add_row(title, sparkline(values), *(form.format(value) for value in (min(values), max(values), values[-1])))
-    out.print(table)
+        grid.add_row(
+            title, sparkline(values), *(form.format(value) for value in (min(values), max(values), values[-1]))
+        )
+    out.print(grid)
     for one in [one for one in rounds if not one.good][-5:]:
-        out.print(f"  failed {_ago(now - one.at)} ago: {_counts(one)}", style="red", highlight=False, markup=False)
+        out.print(f"  failed {_ago(now - one.at)} ago: {_counts(one)}", style="red")
+    if stale(memory, now):
+        out.print(f"no verdict for {_ago(now - rounds[-1].at)}: what follows does not say how it is now", style="red")
     if memory.last is not None:
-        out.print("last run:", highlight=False)
+        out.print("last run:")
         show(memory.last)
 
 
@@ -141,10 +182,16 @@ def sparkline(values: Sequence[float]) -> str:
     return "".join(BARS[round((value - low) / span * (len(BARS) - 1))] for value in values)
 
 
-def _counts(one: Round) -> str:
+def _counts(one: CanaryRun) -> str:
     shown = ", ".join(f"{node} {count}" for node, count in sorted(one.counts.items()))
     return f"{shown or 'no answer'}; {one.lost} told no virtual node"
 
 
 def _ago(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.0f} h"
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 100
+        else f"{seconds / 60:.0f} min"
+        if seconds < 6000
+        else f"{seconds / 3600:.0f} h"
+    )

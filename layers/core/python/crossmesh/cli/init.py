@@ -1,21 +1,29 @@
-"""`crossmesh init`: crossmesh.yaml where there is none, the template's parameters from it in samconfig.toml, and the commands that clusters need.
+"""`crossmesh init`: crossmesh.yaml where there is none, the template's parameters from it in
+samconfig.toml, and the commands that clusters need.
 
 Nothing is changed on AWS: it is only asked, and with --offline not even that.
 """
 
 import argparse
+import shlex
 from pathlib import Path
-from typing import Any
 
 from crossmesh import configuration
 from crossmesh.adapters import aws
-from crossmesh.cli import samconfig, stack
+from crossmesh.adapters.cloud_map import Namespaces
+from crossmesh.cli import account as account_of_aws
+from crossmesh.cli import samconfig, stack, target
 from crossmesh.cli.printing import console, print_json
-from crossmesh.core import deployment
+from crossmesh.core import stack_parameters as deployment
+from crossmesh.core.diagnosis import preconditions
+from crossmesh.core.mesh.backends import backend_of
+from crossmesh.core.observed import Problem
+from crossmesh.core.registry.namespaces import Namespace
 from crossmesh.core.settings import ClusterSettings, Settings
 from crossmesh.core.topology import Topology
-from crossmesh.errors import CrossmeshError, RefusedError, ServiceGone
+from crossmesh.errors import CrossmeshError, RefusedError, ServiceGone, UsageError
 
+NO_ZONE = "none"  # the parameter HostedZoneArns where no namespace has a zone
 ENDED = "AWS ended App Mesh on 2026-09-30"
 SKELETON = """\
 # crossmesh.yaml: `crossmesh schema` prints what may stand here, `crossmesh validate` tells every mistake.
@@ -32,24 +40,31 @@ security_groups: check                          # none | check | open
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 = written, 3 = written, and a person must do something before it can work (it is said what)."""
-    folder, region = Path(arguments.config), stack.own_region()
+    """0 = written, 3 = written, and a person must do something before it can work (it is said
+    what).
+    """
+    folder, place = target.folder(arguments), target.resolve(arguments)
+    environment = place.environment or "default"
     if not (folder / configuration.FILE).is_file():
-        return _skeleton(arguments, folder, region)
+        return _skeleton(arguments, folder, place.region)
     config = configuration.load(folder)
     assert config.settings is not None
     settings, text = config.settings, samconfig.read(Path())
-    before = samconfig.overrides(text, arguments.environment)
+    before = samconfig.overrides(text, environment)
     account = arguments.account or ("" if arguments.offline else _account(settings.region)) or _account_of(before)
     if not account:
-        raise RefusedError("NoAccount", "offline, the account to deploy into must be given: --account ID")
-    wanted = deployment.parameters(settings, account)
-    todo: list[str] = []
+        raise UsageError("NoAccount", "offline, the account to deploy into must be given: --account ID")
+    wanted = deployment.parameters(settings, account, aws.partition(settings.region))
+    todo = [f"{one.what}: {one.fix}" for one in preconditions.same_names(settings)]
     if not arguments.offline:
-        asked, todo = _asked(settings, config.topology)
+        asked, more = _asked(settings, config.topology, before, account)
         wanted |= asked
-    Path(samconfig.FILE).write_text(samconfig.changed(text or "version = 0.1\n", arguments.environment, wanted))
-    roles = _roles(arguments, settings.region) if not arguments.offline else []
+        todo += more
+    if refused := deployment.too_long(wanted, place.stack):
+        raise RefusedError("TooLong", "; ".join(refused))
+    Path(samconfig.FILE).write_text(samconfig.changed(text or "version = 0.1\n", environment, wanted))
+    roles, other = _roles(place, settings.owner) if not arguments.offline else ([], "")
+    todo += [other] if other else []
     commands = [line for cluster in settings.clusters for line in access(cluster, roles, account)]
     if arguments.json:
         print_json({"parameters": wanted, "commands": commands, "todo": todo})
@@ -57,15 +72,22 @@ def run(arguments: argparse.Namespace) -> int:
         out = console()
         for name, value in wanted.items():
             out.print(
-                f"{name}={value}" if before.get(name, "") == value else f"{name}={value}  (was {before.get(name) or 'empty'})", highlight=False
+                f"{name}={value}"
+                if before.get(name, "") == value
+                else f"{name}={value}  (was {before.get(name) or 'empty'})"
             )
-        out.print(
-            f"written to {samconfig.FILE}, [{arguments.environment}.deploy.parameters]\n\nFor each cluster:", highlight=False, markup=False
-        )
+        out.print(f"written to {samconfig.FILE}, [{environment}.deploy.parameters]")
+        out.print()
+        out.print("For each cluster:")
         for line in commands:
-            out.print(f"  {line}", highlight=False, markup=False)
+            out.print(f"  {line}")
+        if not settings.mesh.manifests.clusters:
+            out.print(
+                "Instead of clusters/reader.yaml, for rights in the mesh's namespaces alone: crossmesh access NAME |"
+                " kubectl apply -f -"
+            )
         for line in todo:
-            out.print(f"! {line}", style="yellow", highlight=False, markup=False)
+            out.print(f"! {line}", style="yellow")
     return 3 if todo else 0
 
 
@@ -79,7 +101,10 @@ def _skeleton(arguments: argparse.Namespace, folder: Path, region: str) -> int:
     if arguments.json:
         print_json({"written": str(file), "backend": backend, "reason": reason})
     else:
-        console().print(f"{file} written (backend: {backend}: {reason}). Edit it, put manifests into {folder / 'mesh'}, then: crossmesh init")
+        console().print(
+            f"{file} written (backend: {backend}: {reason}). Edit it, put manifests into {folder / 'mesh'}, then:"
+            " crossmesh init"
+        )
     return 3
 
 
@@ -95,6 +120,9 @@ def _mesh_gone(region: str) -> str:
     return ""
 
 
+_PROBES = {"appmesh": _mesh_gone}  # by AWS service: why its API cannot be used, "" where it answers
+
+
 def _account(region: str) -> str:
     with aws.translated():
         return str(aws.client("sts", region).get_caller_identity()["Account"])
@@ -105,67 +133,122 @@ def _account_of(before: dict[str, str]) -> str:
     return arns[4] if len(arns) > 4 else ""
 
 
-def _asked(settings: Settings, topology: Topology) -> tuple[dict[str, str], list[str]]:
-    """What AWS knows: namespaces with their zones, the VPC of private clusters; and what is missing there."""
+def _asked(
+    settings: Settings, topology: Topology, before: dict[str, str], account: str
+) -> tuple[dict[str, str], list[str]]:
+    """What AWS knows: namespaces with their zones, the VPC of private clusters, the groups to open;
+    and what is missing there.
+
+    Subnets that a person chose stay.
+    """
     found: dict[str, str] = {}
     todo: list[str] = []
-    if settings.mesh.backend == "appmesh" and (gone := _mesh_gone(settings.region)):
-        todo.append(f"mesh.backend is appmesh, but {gone}: set it to none")
-    namespaces, missing = _namespaces(settings.region, {node.cloud_map.namespace for node in topology.nodes if node.cloud_map})
+    backend = backend_of(settings)
+    probe = _PROBES.get(backend.service)
+    if probe is not None and (gone := probe(settings.region)):
+        todo.append(f"mesh.backend is {backend.name}, but {gone}: set it to none")
+    namespaces, missing = _namespaces(settings, {node.cloud_map.namespace for node in topology.nodes if node.cloud_map})
     found |= namespaces
-    todo += [
-        f"no Cloud Map namespace {name}: aws servicediscovery create-private-dns-namespace --name {name} --vpc VPC --region {settings.region}"
-        for name in missing
-    ]
-    for cluster in settings.clusters:
-        if cluster.role_arn:
-            continue
-        try:
-            with aws.translated():
-                network = aws.client("eks", cluster.region).describe_cluster(name=cluster.eks)["cluster"]["resourcesVpcConfig"]
-        except CrossmeshError as error:
-            todo.append(f"cluster {cluster.name}: {error}")
-            continue
-        if not network["endpointPublicAccess"]:  # one VPC for all functions: clusters of another one must be peered with it
-            found.setdefault("VpcSubnetIds", ",".join(network["subnetIds"]))
-            found.setdefault("VpcSecurityGroupIds", network["clusterSecurityGroupId"])
+    todo += missing
+    own = chosen(before)
+    facts = account_of_aws.read(settings, [one for one in own.get("VpcSubnetIds", "").split(",") if one])
+    found |= own or preconditions.network(facts)
+    partition = aws.partition(settings.region)
+    if settings.security_groups == "open":
+        found["SecurityGroupArns"] = preconditions.groups_of(
+            settings, facts, account, partition, before.get("SecurityGroupArns", "")
+        )
+    elif before.get("SecurityGroupArns"):
+        found["SecurityGroupArns"] = ""
+    todo += facts.unread
+    todo += [f"{one.what}: {one.fix}" for one in preconditions.missing(settings, facts, {**before, **found})]
     return found, todo
 
 
-def _namespaces(region: str, names: set[str]) -> tuple[dict[str, str], list[str]]:
+def chosen(before: dict[str, str]) -> dict[str, str]:
+    """The subnets and security groups that are written already, by a person or an earlier init; {}
+    where there are none.
+    """
+    return {name: value for name in ("VpcSubnetIds", "VpcSecurityGroupIds") if (value := before.get(name, ""))}
+
+
+def _namespaces(settings: Settings, names: set[str]) -> tuple[dict[str, str], list[str]]:
+    """The namespaces that manifests name, as parameters; and what a person must do where a name
+    tells none.
+    """
     if not names:
-        return {}, []
+        return {"HostedZoneArns": NO_ZONE}, []
     with aws.translated():
-        pages = aws.client("servicediscovery", region).get_paginator("list_namespaces").paginate()
-        there: dict[str, Any] = {one["Name"]: one for page in pages for one in page["Namespaces"] if one["Name"] in names}
-    zones = [one.get("Properties", {}).get("DnsProperties", {}).get("HostedZoneId", "") for one in there.values()]
+        spaces = Namespaces(aws.client("servicediscovery", settings.region), dict(settings.mesh.namespaces))
+        answers = {name: spaces.named(name) for name in sorted(names)}
+    there = [answer for answer in answers.values() if isinstance(answer, Namespace)]
+    partition = aws.partition(settings.region)
     found = {
-        "NamespaceArns": ",".join(sorted(one["Arn"] for one in there.values())),
-        "HostedZoneArns": ",".join(sorted(f"arn:aws:route53:::hostedzone/{zone}" for zone in zones if zone)),
+        "NamespaceArns": ",".join(sorted(one.arn for one in there)),
+        "HostedZoneArns": (
+            ",".join(sorted(f"arn:{partition}:route53:::hostedzone/{one.zone}" for one in there if one.zone)) or NO_ZONE
+        ),
     }
-    return found, sorted(names - there.keys())
+    create = "aws servicediscovery create-private-dns-namespace --name {} --vpc VPC --region " + settings.region
+    missing = [(name, answer) for name, answer in answers.items() if isinstance(answer, Problem)]
+    return found, [
+        f"no Cloud Map namespace {name}: {create.format(name)}" if answer.why == "namespace-missing" else answer.text
+        for name, answer in missing
+    ]
 
 
-def _roles(arguments: argparse.Namespace, region: str) -> list[str]:
-    """The deployed functions' roles; none before the first deployment."""
+def _roles(place: target.Place, owner: str) -> tuple[list[str], str]:
+    """The deployed functions' roles; none before the first deployment. And what is wrong where the
+    stack is another owner's: its roles get no access here.
+    """
     try:
-        return stack.found(arguments, region)["ReaderRoleArns"].split(",")
+        outputs = {one["OutputKey"]: str(one["OutputValue"]) for one in stack.describe(place).get("Outputs", ())}
     except RefusedError:
-        return []
+        return [], ""
+    if (other := outputs.get("OwnerMark", owner)) != owner:
+        return (
+            [],
+            (
+                f"stack {place.stack} in {place.region} is of owner {other!r}, not {owner!r}: name your own with"
+                f" stack_name in {samconfig.FILE}, or --stack"
+            ),
+        )
+    return outputs["ReaderRoleArns"].split(",") if outputs.get("ReaderRoleArns") else [], ""
 
 
 def access(cluster: ClusterSettings, roles: list[str], account: str) -> list[str]:
-    """The commands that let crossmesh read a cluster; in another account its role first, to which the access entry is then given."""
-    where = f"--region {cluster.region}"
-    lines = [f"kubectl --context {cluster.name} apply -f clusters/reader.yaml"]
-    principals = roles or ["ROLE (each of the output ReaderRoleArns, after the first deployment)"]
+    """The commands that let crossmesh read a cluster, each ready for a shell; in another account
+    its role first, which then gets the access entry.
+    """
+    where = ["--region", cluster.region]
+    lines = [shlex.join(["kubectl", "--context", cluster.name, "apply", "-f", "clusters/reader.yaml"])]
+    principals, after = (
+        roles or ["ROLE"],
+        "" if roles else "   # each of the output ReaderRoleArns, after the first deployment",
+    )
     if cluster.role_arn:
         name, owner = cluster.role_arn.rpartition("/")[2], cluster.role_arn.split(":")[4]
-        lines.append(
-            f"aws cloudformation deploy --stack-name {name} --template-file clusters/role.yaml --capabilities CAPABILITY_NAMED_IAM {where} "
-            f"--parameter-overrides RoleName={name} ClusterName={cluster.eks} ReaderRoleArns={','.join(roles) or 'ROLES'} "
-            f"ExternalId={cluster.external_id or 'SECRET'}   # with credentials of account {owner}, trusted from {account}"
-        )
-        principals = [cluster.role_arn]
-    entry = f"aws eks create-access-entry --cluster-name {cluster.eks} {where} --kubernetes-groups crossmesh:readers --principal-arn"
-    return [*lines, *(f"{entry} {principal}" for principal in principals)]
+        made = ["aws", "cloudformation", "deploy", "--stack-name", name, "--template-file", "clusters/role.yaml"]
+        made += [
+            "--capabilities",
+            "CAPABILITY_NAMED_IAM",
+            *where,
+            "--parameter-overrides",
+            f"RoleName={name}",
+            f"ClusterName={cluster.eks}",
+        ]
+        made += [f"ReaderRoleArns={','.join(roles) or 'ROLES'}", f"ExternalId={cluster.external_id or 'SECRET'}"]
+        lines.append(f"{shlex.join(made)}   # with credentials of account {owner}, trusted from {account}")
+        principals, after = [cluster.role_arn], ""
+    entry = [
+        "aws",
+        "eks",
+        "create-access-entry",
+        "--cluster-name",
+        cluster.eks,
+        *where,
+        "--kubernetes-groups",
+        "crossmesh:readers",
+        "--principal-arn",
+    ]
+    return [*lines, *(shlex.join([*entry, principal]) + after for principal in principals)]

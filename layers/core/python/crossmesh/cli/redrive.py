@@ -1,29 +1,34 @@
-"""`crossmesh redrive`: what the dead-letter queues hold, sent once more. A message leaves its queue only after that succeeded.
+"""`crossmesh redrive`: what the dead-letter queues hold, sent once more. A message leaves its queue
+only after that succeeded.
 
-What a rule or schedule lost is put on the bus again, or given to the state machine it was for (nobody may put events of `aws.*` sources);
-what a function was invoked with and failed on is given to that function again, without waiting, so that it lands here again if it still fails.
+What a rule or schedule lost is put on the bus again, or given to the state machine it was for
+(nobody may put events of `aws.*` sources); what a function was invoked with and failed on is given
+to that function again, without waiting, so that it lands here again if it still fails.
 """
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import msgspec
 
 from crossmesh.adapters import aws
-from crossmesh.cli import stack
+from crossmesh.cli import exits, stack
 from crossmesh.cli.operate import confirmed
 from crossmesh.cli.printing import console, print_json
 from crossmesh.errors import CrossmeshError, RefusedError
 
 QUEUES = ("LostTriggersUrl", "LostInvocationsUrl")
 HIDDEN = 120  # seconds for which others do not see what we are working on
-_DRIFT = '{"cause": "drift"}'  # the input of the drift rule: the event itself carries no data to apply
+# The input of the drift rule: the event itself carries no data to apply
+_DRIFT = '{"cause": "drift"}'
 
 
 class Lost(msgspec.Struct, frozen=True, kw_only=True):
-    """One message. `kind`: event (back onto the bus) | execution (start `target` with `payload`) | invocation (invoke `target` with `payload`)."""
+    """One message. `kind`: event (back onto the bus) | execution (start `target` with `payload`) |
+    invocation (invoke `target` with `payload`).
+    """
 
     kind: str
     target: str
@@ -34,9 +39,11 @@ class Lost(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 = nothing left behind, 1 = something could not be sent, 3 = `--list` found something."""
-    outputs = stack.found(arguments)
-    region = outputs["ReconcileArn"].split(":")[3]
+    """0 = nothing left behind, 1 = something was refused or could not be sent, 3 = `--list` found
+    something.
+    """
+    here = stack.reach(arguments, acts=not arguments.list)
+    outputs, region = here.outputs, here.region
     queues = aws.client("sqs", region)
     waiting = [lost for name in QUEUES for lost in _received(queues, outputs[name])]
     listed = [{"kind": one.kind, "target": one.target, "payload": one.payload, "error": one.error} for one in waiting]
@@ -44,28 +51,64 @@ def run(arguments: argparse.Namespace) -> int:
         print_json({"lost": listed})
     elif not arguments.json:
         for one in waiting:
-            console().print(f"{one.kind} for {one.target}: {one.error}\n    {one.payload}", highlight=False, markup=False)
+            console().print(f"{one.kind} for {one.target or 'the bus'}: {one.error}")
+            console().print(f"    {one.payload}")
     if arguments.list or not waiting:
         _give_back(queues, waiting)
         if not arguments.json:
-            console().print(f"{len(waiting)} messages wait" if waiting else "nothing was lost", highlight=False)
-        return 3 if waiting else 0
+            console().print(f"{len(waiting)} messages wait" if waiting else "nothing was lost")
+        return exits.FOUND if waiting else exits.DONE
+    arguments.going_on = f"what was not sent is back in its queue within {HIDDEN} s"
+    ours = own_targets(here)
+    foreign = [one for one in waiting if not belongs(one, ours)]
+    failed = [_refused(one, here.target.stack) for one in foreign]
+    _give_back(queues, foreign)
+    sound = [one for one in waiting if one not in foreign]
     try:
-        agreed = confirmed(arguments, f"send {len(waiting)} lost messages once more")
+        agreed = not sound or confirmed(arguments, f"send {len(sound)} lost messages once more")
     except RefusedError:
-        _give_back(queues, waiting)
+        _give_back(queues, sound)
         raise
     if not agreed:
-        _give_back(queues, waiting)
-        return 1
-    failed = _sent(region, outputs["HintBus"], queues, waiting)
+        _give_back(queues, sound)
+        return exits.FAILED
+    failed += _sent(region, outputs["HintBus"], queues, sound)
     if arguments.json:
         print_json({"sent": len(waiting) - len(failed), "failed": failed})
     else:
         for told in failed:
-            console().print(f"- {told}", style="red", highlight=False, markup=False)
-        console().print(f"{len(waiting) - len(failed)} sent, {len(failed)} left in the queue", highlight=False)
-    return 1 if failed else 0
+            console().print(f"- {told}", style="red")
+        console().print(f"{len(waiting) - len(failed)} sent, {len(failed)} left in the queue")
+    return exits.FAILED if failed else exits.DONE
+
+
+def own_targets(here: stack.Deployed) -> frozenset[str]:
+    """The ARNs that this stack's queues may name: its functions, and the state machines that its
+    rules and schedules start.
+    """
+    with aws.translated():
+        pages = (
+            aws.client("cloudformation", here.region)
+            .get_paginator("list_stack_resources")
+            .paginate(StackName=here.target.stack)
+        )
+        resources = [one for page in pages for one in page["StackResourceSummaries"]]
+    functions = {one["PhysicalResourceId"] for one in resources if one["ResourceType"] == "AWS::Lambda::Function"}
+    prefix = ":".join(
+        (*here.outputs["ReconcileArn"].split(":")[:2], "lambda", here.region, here.target.account, "function")
+    )
+    return frozenset({here.outputs["LookArn"], here.outputs["CanaryArn"], *(f"{prefix}:{name}" for name in functions)})
+
+
+def belongs(lost: Lost, ours: Collection[str]) -> bool:
+    """Whether a message is for this application: anybody who may send to the queue may write any
+    target into it.
+    """
+    return lost.kind == "event" or not lost.target or lost.target.removesuffix(":$LATEST") in ours
+
+
+def _refused(lost: Lost, name: str) -> str:
+    return f"refused, left in the queue: {lost.kind} for {lost.target}, which is not a target of stack {name}"
 
 
 def _received(queues: Any, url: str) -> Iterator[Lost]:
@@ -73,7 +116,11 @@ def _received(queues: Any, url: str) -> Iterator[Lost]:
     while True:
         with aws.translated():
             answer = queues.receive_message(
-                QueueUrl=url, MaxNumberOfMessages=10, VisibilityTimeout=HIDDEN, WaitTimeSeconds=0, MessageAttributeNames=["All"]
+                QueueUrl=url,
+                MaxNumberOfMessages=10,
+                VisibilityTimeout=HIDDEN,
+                WaitTimeSeconds=0,
+                MessageAttributeNames=["All"],
             )
         messages = answer.get("Messages", ())
         if not messages:
@@ -85,29 +132,45 @@ def _received(queues: Any, url: str) -> Iterator[Lost]:
 def understood(message: dict[str, Any], url: str) -> Lost:
     """What a message of a dead-letter queue asks for.
 
-    Functions: Lambda developer guide, "Invocation record". Rules and schedules: EventBridge user guide, "Using dead-letter queues", and
-    Scheduler user guide, "Configuring a dead-letter queue": the body is the event, or the schedule's input; the rest is in attributes.
+    Functions: Lambda developer guide, "Invocation record". Rules and schedules: EventBridge user
+    guide, "Using dead-letter queues", and Scheduler user guide, "Configuring a dead-letter queue":
+    the body is the event, or the schedule's input; the rest is in attributes. The guide shows no
+    body of a schedule that starts an execution, so one that holds the whole request of
+    StartExecution is understood, too.
     """
-    body, given = message["Body"], {name: value.get("StringValue", "") for name, value in message.get("MessageAttributes", {}).items()}
+    body, given = (
+        message["Body"],
+        {name: value.get("StringValue", "") for name, value in message.get("MessageAttributes", {}).items()},
+    )
     try:
         parsed = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         parsed = None
     record = parsed if isinstance(parsed, dict) else {}
     error = f"{given.get('ERROR_CODE', '')}: {given.get('ERROR_MESSAGE', '')}".strip(": ")
     target = given.get("TARGET_ARN", "")
-    if "requestContext" in record:
-        kind, target, body = "invocation", str(record["requestContext"].get("functionArn", "")), json.dumps(record.get("requestPayload"))
-        answered = record.get("responsePayload") or {}
+    if isinstance(about := record.get("requestContext"), dict):
+        kind, target, body = "invocation", str(about.get("functionArn", "")), json.dumps(record.get("requestPayload"))
+        answered = found if isinstance(found := record.get("responsePayload"), dict) else {}
         error = f"{answered.get('errorType', '')}: {answered.get('errorMessage', '')}".strip(": ") or str(
-            record["requestContext"].get("condition")
+            about.get("condition")
         )
     elif str(record.get("source", "")).startswith("crossmesh.") and "detail-type" in record:
         kind = "event"
     else:
         kind = "execution"
+        request = {name.lower(): value for name, value in record.items()}
+        if isinstance(request.get("statemachinearn"), str):
+            target, body = target or request["statemachinearn"], str(request.get("input") or "{}")
         body = _DRIFT if "detail-type" in record else body
-    return Lost(kind=kind, target=target, payload=body, error=error or "no reason given", queue=url, receipt=message["ReceiptHandle"])
+    return Lost(
+        kind=kind,
+        target=target,
+        payload=body,
+        error=error or "no reason given",
+        queue=url,
+        receipt=message["ReceiptHandle"],
+    )
 
 
 def _sent(region: str, bus: str, queues: Any, waiting: list[Lost]) -> list[str]:
@@ -127,16 +190,26 @@ def _sent(region: str, bus: str, queues: Any, waiting: list[Lost]) -> list[str]:
 def _send(region: str, bus: str, lost: Lost) -> None:
     if lost.kind == "event":
         event = json.loads(lost.payload)
-        entry = {"EventBusName": bus, "Source": event["source"], "DetailType": event["detail-type"], "Detail": json.dumps(event["detail"])}
+        entry = {
+            "EventBusName": bus,
+            "Source": event["source"],
+            "DetailType": event["detail-type"],
+            "Detail": json.dumps(event.get("detail", {})),
+        }
         answer = aws.client("events", region).put_events(Entries=[entry])
         if answer["FailedEntryCount"]:
-            raise RefusedError(answer["Entries"][0].get("ErrorCode", "Refused"), answer["Entries"][0].get("ErrorMessage", "the bus refused it"))
+            raise RefusedError(
+                answer["Entries"][0].get("ErrorCode", "Refused"),
+                answer["Entries"][0].get("ErrorMessage", "the bus refused it"),
+            )
     elif not lost.target:
         raise RefusedError("NoTarget", "the message does not name what it was for; read it in the queue")
     elif lost.kind == "execution":
         aws.client("stepfunctions", region).start_execution(stateMachineArn=lost.target, input=lost.payload)
     else:
-        aws.client("lambda", region).invoke(FunctionName=lost.target, InvocationType="Event", Payload=lost.payload.encode())
+        aws.client("lambda", region).invoke(
+            FunctionName=lost.target, InvocationType="Event", Payload=lost.payload.encode()
+        )
 
 
 def _give_back(queues: Any, waiting: list[Lost]) -> None:

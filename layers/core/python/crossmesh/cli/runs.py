@@ -1,30 +1,112 @@
-"""`explain RUN` tells what a run saw, planned, withheld and did; `replay RUN` plans again from its kept inputs and compares byte for byte."""
+"""`runs` lists the last runs; `explain RUN` shows what one saw, planned, withheld and did; `replay
+RUN` plans again from its inputs, byte for byte.
+"""
 
 import argparse
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
 
-from crossmesh import codec, configuration
-from crossmesh.cli import stack
-from crossmesh.cli.plan import line_of
-from crossmesh.cli.printing import console, print_json
-from crossmesh.core.actions import Memory, Operator, Outcome, RegistryPlan
-from crossmesh.core.report import Report
-from crossmesh.core.views import RegistryView, View
+from crossmesh import codec
+from crossmesh.cli import exits, journal, stack
+from crossmesh.cli.plan import MESH_SIGN, line_of
+from crossmesh.cli.printing import console, print_json, table
+from crossmesh.core.mesh.backend import MeshChange, MeshSummary
+from crossmesh.core.observed import RegistryView, View
+from crossmesh.core.registry.plan import ManualOverrides, Outcome, PlannerState, RegistryPlan
+from crossmesh.core.reporting.report import Report
+from crossmesh.driver import drive
 from crossmesh.errors import NotFound, RefusedError
-from crossmesh.steps import manifests, store
-from crossmesh.steps.drive import drive
-from crossmesh.steps.plan_registry import decide
+from crossmesh.steps.release_lease import pass_id
+from crossmesh.usecases import manifests
+from crossmesh.usecases import state as store
+from crossmesh.usecases.mesh.driver import MeshOutcome
+from crossmesh.usecases.plan_handoff import PlanHandoff
+from crossmesh.usecases.planning import decide
 
 T = TypeVar("T")
 
 
+CAUSES = {
+    "hint": "an event from a watcher, or a command",
+    "schedule": "the schedule",
+    "drift": "a change that somebody else made (CloudTrail)",
+    "alarm": "an alarm",
+    "canary": "a canary's verdict",
+    "deploy": "a deployment",
+    "again": "a request that arrived during the run before",
+    "confirmation": "a confirmation that came due",
+    "manual": "crossmesh apply",
+}
+
+
+def listing(arguments: argparse.Namespace) -> int:
+    """Print the last runs, newest first."""
+    here = stack.reach(arguments)
+    rows = [row for execution in journal.executions(here, arguments.most) for row in _rows(here.ports, execution)]
+    rows.sort(key=lambda row: -row.started)
+    if arguments.json:
+        print_json([msgspec.to_builtins(row) for row in rows])
+        return exits.DONE
+    if not rows:
+        console().print("no run was kept: nothing was ever applied, or all are older than 90 days")
+        return exits.DONE
+    grid = table("run", "started (UTC)", "ended", "cause", "result", "did")
+    for row in rows:
+        at = datetime.fromtimestamp(row.started, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        grid.add_row(
+            row.id, at, f"{row.seconds:.1f} s" if row.seconds >= 0 else "running", row.cause, row.result, row.did
+        )
+    console().print(grid)
+    console().print("crossmesh explain RUN shows one of them", style="dim")
+    return exits.DONE
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """One run in the list. `started`: seconds since the epoch; `seconds`: how long it took, below 0
+    = it is under way.
+    """
+
+    id: str
+    started: float
+    seconds: float
+    cause: str
+    result: str
+    did: str
+
+
+def _rows(ports: Mapping[str, Any], execution: Mapping[str, Any]) -> list[Row]:
+    """The passes of an execution; what is known of an execution whose reports are not kept any
+    more.
+    """
+    name, started = str(execution["name"]), execution["startDate"].timestamp()
+    ended = execution["stopDate"].timestamp() if execution.get("stopDate") else started - 1
+    reports = journal.passes(ports, name)
+    if not reports:
+        result = str(execution["status"]).lower()
+        if result == "succeeded" and _find(ports, store.key(name, "look"), PlanHandoff) is not None:
+            result = "another run was under way and went once more instead"
+        return [Row(id=name, started=started, seconds=ended - started, cause="", result=result, did="")]
+    return [
+        Row(
+            id=report.id,
+            started=report.at - report.seconds,
+            seconds=report.seconds,
+            cause=CAUSES.get(report.cause, report.cause),
+            result=report.kind + (f": {report.failure}" if report.failure else ""),
+            did=journal.did([report]),
+        )
+        for report in reports
+    ]
+
+
 def explain(arguments: argparse.Namespace) -> int:
     """Print a run."""
-    ports, _ = stack.ports(arguments, "")
-    name = arguments.run_id or _latest(ports)
+    here = stack.reach(arguments)
+    ports, asked = here.ports, arguments.run_id or _latest(here.ports)
+    name = journal.meant(here, asked)
     report = _load(ports, store.key(name, "report"), Report)
     plan = _find(ports, store.key(name, "plan"), RegistryPlan) or RegistryPlan()
     outcomes = {
@@ -32,59 +114,115 @@ def explain(arguments: argparse.Namespace) -> int:
         for key in ports["RunStore"].list(f"runs/{name}/outcomes/")
         for outcome in _load(ports, key, tuple[Outcome, ...])
     }
+    mesh = _mesh(ports, name)
     if arguments.json:
         print_json(
-            {"report": msgspec.to_builtins(report), "plan": msgspec.to_builtins(plan), "outcomes": msgspec.to_builtins(list(outcomes.values()))}
+            {
+                "report": msgspec.to_builtins(report),
+                "plan": msgspec.to_builtins(plan),
+                "outcomes": msgspec.to_builtins(list(outcomes.values())),
+                "mesh": [
+                    {"action": msgspec.to_builtins(action), "outcome": msgspec.to_builtins(outcome)}
+                    for action, outcome in mesh
+                ],
+            }
         )
-        return 0
+        return exits.DONE
     out = console()
-    out.print(f"run {name}: {report.kind} in {report.seconds:.1f} s, configuration {report.config[:12]}", highlight=False, markup=False)
+    if name != asked:
+        out.print(f"{asked} met another run under way, which went once more in its place: {name}")
+    began = f", started by {CAUSES.get(report.cause, report.cause)}" if report.cause else ""
+    out.print(f"run {name}: {report.kind} in {report.seconds:.1f} s{began}, configuration {report.config[:12]}")
     for seen in report.clusters:
         out.print(
             f"  {seen.name}: " + (f"{seen.pods} pods" if not seen.cause else f"unseen: {seen.cause}: {seen.detail}"),
-            highlight=False,
-            markup=False,
         )
-    for index, action in enumerate(plan.actions):
-        outcome = outcomes.get(index)
-        ended = f" [{outcome.result}{': ' + outcome.detail if outcome.detail else ''}]" if outcome else " [not reached]"
-        out.print(line_of(action) + ended, highlight=False, markup=False)
+    _show_actions(plan, outcomes, mesh)
+    if report.mesh_unavailable:
+        out.print(f"mesh unavailable: {report.mesh_unavailable}")
     for line in (*report.withheld, *report.notes):
-        out.print(f"= {line}", highlight=False, markup=False)
+        out.print(f"= {line}")
     if report.failure:
-        out.print(f"it failed: {report.failure}", highlight=False, markup=False)
-    return 0
+        out.print(f"it failed: {report.failure}")
+    base, _, number = name.partition("~")
+    following = pass_id(base, int(number or 0) + 1)
+    if ports["RunStore"].get(store.key(following, "report")) is not None:
+        out.print(f"it went once more: crossmesh explain {following}")
+    return exits.DONE
+
+
+def _show_actions(
+    plan: RegistryPlan, outcomes: Mapping[int, Outcome], mesh: list[tuple[MeshChange, MeshOutcome | None]]
+) -> None:
+    """Each action with what became of it."""
+    out = console()
+    for index, action in enumerate(plan.actions):
+        out.print(line_of(action) + _ended(outcomes.get(index)))
+    for change, result in mesh:
+        out.print(f"{MESH_SIGN[change.action]} {change.target}: {change.detail}{_ended(result)}")
+        for one in change.differences:
+            out.print(f"    {one.field}: {one.found!r} → {one.declared!r}")
+
+
+def _ended(outcome: Outcome | MeshOutcome | None) -> str:
+    if outcome is None:
+        return " [not reached]"
+    return f" [{outcome.result}{': ' + outcome.detail if outcome.detail else ''}]"
+
+
+def _mesh(ports: Mapping[str, Any], run: str) -> list[tuple[MeshChange, MeshOutcome | None]]:
+    """What a run planned for the mesh, part by part, each action with what became of it (None: it
+    was not reached).
+    """
+    found: list[tuple[MeshChange, MeshOutcome | None]] = []
+    for part in range(1_000):
+        summary = _find(ports, store.key(run, f"mesh/{part}/summary"), MeshSummary)
+        if summary is None:
+            break
+        outcomes = {
+            one.action: one
+            for one in _find(ports, store.key(run, f"mesh/{part}/outcomes"), tuple[MeshOutcome, ...]) or ()
+        }
+        done = [(action, outcomes.get(index)) for index, action in enumerate(summary.changes)]
+        last = _find(ports, store.key(run, f"mesh/{part + 1}/summary"), MeshSummary) is None
+        found += done if last else [(action, outcome) for action, outcome in done if outcome is not None]
+    return found
 
 
 def replay(arguments: argparse.Namespace) -> int:
     """0 = the same plan to the byte, 3 = another."""
-    config = configuration.load(configuration.find_folder((arguments.config,)))
-    assert config.settings is not None
-    ports, found = stack.ports(arguments, config.settings.region)
-    name = arguments.run_id or _latest(ports)
+    here = stack.reach(arguments)
+    ports, settled = here.ports, here.context()
+    name = journal.meant(here, arguments.run_id or _latest(ports))
     report = _load(ports, store.key(name, "report"), Report)
-    context = drive(manifests.in_force(stack.context(arguments, config, found), report.live), ports)
+    context = drive(manifests.in_force(settled, report.live), ports)
     if report.config != context.config:
-        raise RefusedError("OtherConfiguration", f"the run had configuration {report.config[:12]}, {arguments.config} is {context.config[:12]}")
-    memory = _load(ports, store.key(name, "inputs"), Memory)
-    views = tuple(_view(ports, name, cluster.name) for cluster in config.settings.clusters)
-    registry, operator = _load(ports, store.key(name, "registry"), RegistryView), _load(ports, store.key(name, "operator"), Operator)
-    plan = decide(context, views, registry, memory, operator, drive(store.sick_of(name), ports))
+        raise RefusedError(
+            "OtherConfiguration",
+            f"the run had configuration {report.config[:12]}, {arguments.config} is {context.config[:12]}",
+        )
+    memory = _load(ports, store.key(name, "inputs"), PlannerState)
+    views = tuple(_view(ports, name, cluster.name) for cluster in settled.settings.clusters)
+    registry, operator = (
+        _load(ports, store.key(name, "registry"), RegistryView),
+        _load(ports, store.key(name, store.OPERATOR), ManualOverrides),
+    )
+    plan = decide(context, views, registry, memory, operator, drive(store.outliers_of(name), ports))
     same = codec.encode(plan) == ports["RunStore"].get(store.key(name, "plan"))
     if arguments.json:
         print_json({"run": name, "same": same})
     else:
         console().print(
-            f"run {name}: {'the same plan, byte for byte' if same else 'ANOTHER plan'} ({len(plan.actions)} actions)", highlight=False
+            f"run {name}: {'the same plan, byte for byte' if same else 'ANOTHER plan'} ({len(plan.actions)} actions)"
         )
     return 0 if same else 3
 
 
 def _latest(ports: Mapping[str, Any]) -> str:
-    data = ports["State"].read("run")
-    if data is None:
+    last = stack.last_run(ports)
+    if last is None:
         raise NotFound("NoRun", "there was no run yet")
-    return codec.decode(data, Report).id
+    return last.id
 
 
 def _view(ports: Mapping[str, Any], run: str, cluster: str) -> View:
@@ -104,5 +242,10 @@ def _load(ports: Mapping[str, Any], key: str, kind: type[T]) -> T:
 def _bytes(ports: Mapping[str, Any], key: str) -> bytes:
     data: bytes | None = ports["RunStore"].get(key)
     if data is None:
-        raise NotFound("NoRun", f"{key} is not kept (runs are kept for RunDays)")
+        run = key.removeprefix("runs/").rpartition("/")[0]
+        raise NotFound(
+            "NoRun",
+            f"nothing is kept of run {run!r} ({key}). Runs are kept for as many days as the parameter RunDays says;"
+            " `crossmesh runs` lists them",
+        )
     return data

@@ -1,27 +1,36 @@
-"""`crossmesh shift`: record other weights for a route; the deployed application makes them, step by step, and undoes them where a canary turns red."""
+"""`crossmesh shift`: record other weights for a route; the deployed application makes them, step by
+step, and undoes them where a canary turns red.
+"""
 
 import argparse
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
-from crossmesh import codec, configuration
-from crossmesh.cli import stack
-from crossmesh.cli.operate import confirmed, hint
-from crossmesh.cli.printing import console, print_json
-from crossmesh.core import shift
-from crossmesh.core.canary import Memory
-from crossmesh.core.report import Report
+from crossmesh import codec
+from crossmesh.cli import exits, stack
+from crossmesh.cli.canaries import memory_of
+from crossmesh.cli.operate import AGAIN, caller, confirmed, hint
+from crossmesh.cli.printing import console, print_json, table
+from crossmesh.core.canary.judge import CanaryHistory
+from crossmesh.core.mesh import shift_target
+from crossmesh.core.mesh import traffic_shift as shift
+from crossmesh.core.mesh.backends import backend_of
 from crossmesh.core.settings import Settings
-from crossmesh.core.topology import Resource, Topology
-from crossmesh.errors import RefusedError
+from crossmesh.core.suggestions import meant
+from crossmesh.core.topology import Route, Topology, VirtualRouter, VirtualService
+from crossmesh.driver import drive
+from crossmesh.errors import CrossmeshError, RefusedError, UsageError
 from crossmesh.manifests.check import seconds_of
-from crossmesh.steps import look, manifests
-from crossmesh.steps.drive import drive
-from crossmesh.steps.judge_canary import memory_key
-from crossmesh.steps.shifts import SHIFTING, SHIFTS
+from crossmesh.usecases import look, manifests
+from crossmesh.usecases import state as store
+from crossmesh.usecases.context import Context
+from crossmesh.usecases.traffic_shifts import SHIFTING, SHIFTS
+
+SHOWN = 10  # steps of a shift before the last
 
 
 class Ground(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,53 +42,145 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     shifts: shift.Shifts
     progress: shift.Progresses
     now: float
+    by: str = ""  # who asks
 
     def over(self, one: shift.Shift) -> bool:
         """Whether a shift has ended or is about to."""
         return bool(one.called_off or self.progress.get(one.id, shift.Progress()).ended)
 
+    def running(self, mesh: str, router: str, route: str) -> shift.Shift | None:
+        """The shift of a route that is in force or about to be."""
+        return next(
+            (s for s in self.shifts if (s.mesh, s.router, s.route) == (mesh, router, route) and not self.over(s)), None
+        )
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Record a shift, or the end of one, and hint."""
-    config = configuration.load(configuration.find_folder((arguments.config,)))
-    assert config.settings is not None
-    ports, outputs = stack.ports(arguments, config.settings.region)
-    state = ports["State"]
-    context = drive(manifests.in_force(stack.context(arguments, config, outputs)), ports)
-    _same_as_deployed(state, context.config)
-    shifts, progress = _read(state, SHIFTS, shift.Shifts) or (), _read(state, SHIFTING, shift.Progresses) or {}
+    at = stack.reach(arguments, acts=True)
+    ports, state = at.ports, at.ports["State"]
+    context = drive(manifests.in_force(at.context()), ports)
+    _same_as_deployed(ports, context.config)
+    before = state.read(SHIFTS)
+    shifts: shift.Shifts = codec.decode(before, shift.Shifts) if before else ()
+    progress = stack.kept(ports, SHIFTING, shift.Progresses) or {}
     asked = _ended if arguments.end else _begun
-    here = Ground(settings=context.settings, topology=context.topology, state=state, shifts=shifts, progress=progress, now=time.time())
+    here = Ground(
+        settings=context.settings,
+        topology=context.topology,
+        state=state,
+        shifts=shifts,
+        progress=progress,
+        now=time.time(),
+        by=caller(at.region),
+    )
     changed, told = asked(arguments, here)
+    replaced = ""
+    against = () if arguments.end else _against(at, context, here, changed[-1])
+    if not arguments.end:
+        replaced = _replaced(changed[-1], here)
+        told = (
+            f"shift {changed[-1].service} of stack {at.target.stack} as"
+            f" shown{', in place of the shift in force' if replaced else ''}"
+        )
+        if not arguments.json:
+            show(changed[-1], here, against)
+    if against and not arguments.force:
+        raise RefusedError("NotReady", f"refusing to shift: {'; '.join(against)}. `--force` does it all the same")
     if not confirmed(arguments, told):
-        return 1
-    state.write(SHIFTS, codec.encode(shift.kept(changed, progress)[0]))
-    hint(outputs)
+        return exits.FAILED
+    if not state.replace(SHIFTS, codec.encode(shift.kept(changed, progress)[0]), before):
+        raise RefusedError(
+            "Changed", f"somebody else recorded or ended a shift meanwhile: nothing of this one was recorded. {AGAIN}"
+        )
+    hint(at.outputs)
     if arguments.json:
-        print_json({"done": told, "shifts": msgspec.to_builtins(changed)})
+        print_json({"done": told, "shifts": msgspec.to_builtins(changed), "against": against, "replaces": replaced})
     else:
-        console().print(f"{told}; the next look sees it (`crossmesh status`)", highlight=False, markup=False)
-    return 0
+        console().print(
+            "recorded; the next look begins it (`crossmesh status`)"
+            if not arguments.end
+            else f"{told} with the next look"
+        )
+    return exits.DONE
+
+
+def _against(at: stack.Deployed, context: Context, here: Ground, wanted: shift.Shift) -> tuple[str, ...]:
+    """What stands against it: by a look of this moment with the person's own rights."""
+    canaries = [(c, memory_of(here.state, c.name)) for c in here.settings.canaries]
+    operator = drive(store.operator(), at.ports)
+    ground, blind = None, []
+    try:
+        seen = drive(look.observe_and_plan(context), at.ports)
+    except CrossmeshError as error:
+        blind.append(f"nobody can tell whether the targets have ready instances: {error}")
+    else:
+        clusters = {cluster.name: cluster for cluster in context.settings.clusters}
+        ground = shift_target.ShiftContext(clusters=clusters, views=seen.views, registry=seen.registry, plan=seen.plan)
+    application = shift_target.Application(mode=at.target.mode, operator=operator, now=here.now)
+    return (*blind, *shift_target.obstacles(wanted, context.topology, ground, application, canaries))
+
+
+def _replaced(wanted: shift.Shift, here: Ground) -> str:
+    """What a person should know of the shift that a new one takes the place of; "" = there is
+    none.
+    """
+    old = here.running(wanted.mesh, wanted.router, wanted.route)
+    return shift.replacing(old, here.progress.get(old.id)) if old else ""
+
+
+def show(wanted: shift.Shift, here: Ground, against: Sequence[str]) -> None:
+    """From, to, each step and when, and who guards it."""
+    out, course = console(), shift_target.course(wanted)
+    ends = datetime.fromtimestamp(here.now + course.seconds, UTC).strftime("%H:%M:%SZ")
+    steps = len(course.shares) - 1
+    pace = (
+        "all at once"
+        if steps == 1
+        else (
+            f"{steps} steps of {wanted.step} points, each held for at least {wanted.every:g} s; the last begins about"
+            f" {ends}"
+        )
+    )
+    out.print(f"shift of {wanted.service} (route {wanted.route}): {pace}")
+    if replaced := _replaced(wanted, here):
+        out.print(f"! {replaced}", style="yellow")
+    grid = table("", *course.nodes)
+    for step, shares in enumerate(course.shares):
+        if step <= SHOWN or step == steps:
+            grid.add_row("now" if not step else f"step {step}", *shares)
+        elif step == SHOWN + 1:
+            grid.add_row("…", *("" for _ in shares))
+    out.print(grid)
+    guards = [
+        c.name for c, _ in shift.guards(wanted, here.topology, [(c, CanaryHistory()) for c in here.settings.canaries])
+    ]
+    if guards:
+        out.print(f"reverted when red: {', '.join(guards)}")
+    for line in (*shift_target.warnings(wanted), *against):
+        out.print(f"! {line}", style="yellow")
 
 
 def duration(text: str) -> float:
-    """A `--every`: at least a second. Raises ValueError, which argparse tells."""
+    """A `--every`: at least a second."""
     found = seconds_of(text)
     if found is None or found < 1:
-        raise ValueError(text)
+        raise argparse.ArgumentTypeError(f"{text!r} is not a duration of at least a second, such as 60s or 2m")
     return found
 
 
 def _begun(arguments: argparse.Namespace, here: Ground) -> tuple[shift.Shifts, str]:
-    """The shifts with a new one; one in force on the same route ends, and the new one begins where it stands."""
-    if here.settings.mesh.backend == "none":
-        raise RefusedError("NoMesh", "`backend: none` has no routes to shift")
+    """The shifts with a new one; one in force on the same route ends, and the new one begins where
+    it stands.
+    """
+    backend = backend_of(here.settings)
+    if not backend.keeps_mesh:
+        raise RefusedError("NoMesh", f"`backend: {backend.name}` {backend.about}; there are no routes to shift")
     service = find_service(here.topology, arguments.service)
     router = router_of(here.topology, service)
     route = find_route(router, arguments.route)
-    declared = shift.weights_of(route)
-    name = str(route["name"])
-    running = next((s for s in here.shifts if (s.mesh, s.router, s.route) == (router.mesh, router.aws_name, name) and not here.over(s)), None)
+    declared, name = route.weights, route.name
+    running = here.running(router.mesh, router.aws_name, name)
     start = shift.weights_at(running, here.progress.get(running.id, shift.Progress()).step) if running else declared
     goal = goal_of(here.topology, router.mesh, declared, arguments.to)
     made = shift.Shift(
@@ -94,82 +195,108 @@ def _begun(arguments: argparse.Namespace, here: Ground) -> tuple[shift.Shifts, s
         step=arguments.step,
         every=arguments.every,
         begun=here.now,
-        red=tuple(sorted(c.name for c in here.settings.canaries if _red(_read(here.state, memory_key(c.name), Memory)))),
+        by=here.by,
+        red=tuple(sorted(c.name for c in here.settings.canaries if _red(memory_of(here.state, c.name)))),
     )
-    others = tuple(msgspec.structs.replace(s, called_off=here.now) if s is running else s for s in here.shifts)
-    return (*others, made), shift.told(made, None)
+    end = {"called_off": here.now, "called_off_by": here.by, "successor": made.id}
+    others = tuple(msgspec.structs.replace(s, **end) if s is running else s for s in here.shifts)
+    return (*others, made), shift.describe_shift(made, None)
 
 
 def _ended(arguments: argparse.Namespace, here: Ground) -> tuple[shift.Shifts, str]:
     """The shifts with those of a service (and route) called off."""
     service = find_service(here.topology, arguments.service)
-    chosen = {s.id for s in here.shifts if s.service == service.key and arguments.route in ("", s.route) and not here.over(s)}
+    chosen = {
+        s.id for s in here.shifts if s.service == service.key and arguments.route in ("", s.route) and not here.over(s)
+    }
     if not chosen:
         raise RefusedError("NoShift", f"no shift of {service.key} is in force")
-    changed = tuple(msgspec.structs.replace(s, called_off=here.now) if s.id in chosen else s for s in here.shifts)
+    end = {"called_off": here.now, "called_off_by": here.by}
+    changed = tuple(msgspec.structs.replace(s, **end) if s.id in chosen else s for s in here.shifts)
     return changed, f"shift of {service.key} ended: the declared weights come back"
 
 
-def find_service(topology: Topology, named: str) -> Resource:
-    """The virtual service by bare name, namespace/name or AWS name. Raises RefusedError with those there are."""
+def find_service(topology: Topology, named: str) -> VirtualService:
+    """The virtual service by bare name, namespace/name or AWS name. Raises RefusedError with those
+    there are.
+    """
     found = [s for s in topology.services if named in (s.name, s.key, s.aws_name)]
     if len(found) != 1:
-        known = ", ".join(s.key for s in topology.services) or "none"
-        raise RefusedError("UnknownService", f"{named!r} is {'no' if not found else 'more than one'} virtual service; there are: {known}")
+        known, near = (
+            ", ".join(s.key for s in topology.services) or "none",
+            meant(named, (name for s in topology.services for name in (s.name, s.key))),
+        )
+        raise UsageError(
+            "UnknownService",
+            f"{named!r} is {'no' if not found else 'more than one'} virtual service; there are: {known}{near}",
+        )
     return found[0]
 
 
-def router_of(topology: Topology, service: Resource) -> Resource:
+def router_of(topology: Topology, service: VirtualService) -> VirtualRouter:
     """The router behind a virtual service."""
-    name = ((service.spec.get("provider") or {}).get("virtualRouter") or {}).get("@VirtualRouter")
-    router = next((r for r in topology.routers if (r.mesh, r.aws_name) == (service.mesh, name)), None)
+    router = topology.router_of(service)
     if router is None:
         raise RefusedError("NoRouter", f"{service.key} is not provided by a virtual router: it has no weights")
     return router
 
 
-def find_route(router: Resource, named: str) -> dict[str, Any]:
+def find_route(router: VirtualRouter, named: str) -> Route:
     """The route by name, or the only one."""
-    routes = router.spec.get("routes", ())
-    found = [route for route in routes if named in ("", route.get("name"))]
+    found = [route for route in router.routes if named in ("", route.name)]
     if len(found) != 1:
-        known = ", ".join(str(route.get("name")) for route in routes) or "none"
-        raise RefusedError("WhichRoute", f"{router.key} has the routes {known}: name one with --route")
-    route: dict[str, Any] = found[0]
-    return route
+        names = [route.name for route in router.routes]
+        known = ", ".join(names) or "none"
+        if named:
+            raise UsageError(
+                "UnknownRoute", f"{router.key} has no route {named!r}; it has: {known}{meant(named, names)}"
+            )
+        raise UsageError("WhichRoute", f"{router.key} has the routes {known}: name one with --route")
+    return found[0]
 
 
 def goal_of(topology: Topology, mesh: str, declared: Mapping[str, int], text: str) -> dict[str, int]:
-    """`NODE=WEIGHT,…` as weights by AWS name. Raises RefusedError for what the route does not have, or the API would not take."""
-    names = {name: node.aws_name for node in topology.nodes if node.mesh == mesh for name in (node.aws_name, node.key, node.name)}
+    """`NODE=WEIGHT,…` as weights by AWS name. Raises RefusedError for what the route does not have,
+    or the API would not take.
+    """
+    names = {
+        name: node.aws_name
+        for node in topology.nodes
+        if node.mesh == mesh
+        for name in (node.aws_name, node.key, node.name)
+    }
     goal: dict[str, int] = {}
     for part in text.split(","):
         name, _, weight = part.strip().partition("=")
         node = names.get(name, "")
         if node not in declared:
             known = ", ".join(declared)
-            raise RefusedError("UnknownTarget", f"{name!r} is no target of the route; it has: {known}")
+            raise UsageError(
+                "UnknownTarget",
+                f"{name!r} is no target of the route; it has:"
+                f" {known}{meant(name, (key for key, aws_name in names.items() if aws_name in declared))}",
+            )
         if not weight.isdigit() or int(weight) > shift.MOST:
-            raise RefusedError("BadWeight", f"found {part.strip()!r}, wanted NODE=WEIGHT with a whole weight from 0 to {shift.MOST}")
+            raise UsageError(
+                "BadWeight", f"found {part.strip()!r}, wanted NODE=WEIGHT with a whole weight from 0 to {shift.MOST}"
+            )
+        if node in goal:
+            raise UsageError("Twice", f"{node} stands twice in --to: give each target one weight")
         goal[node] = int(weight)
     if not 0 < sum(goal.values()) <= shift.MOST:
-        raise RefusedError("BadWeights", f"the weights add up to {sum(goal.values())}, allowed are 1 to {shift.MOST}")
+        raise UsageError("BadWeights", f"the weights add up to {sum(goal.values())}, allowed are 1 to {shift.MOST}")
     return goal
 
 
-def _red(memory: Memory | None) -> bool:
-    return memory is not None and memory.last is not None and memory.last.kind != "good"
+def _red(memory: CanaryHistory) -> bool:
+    return memory.last is not None and memory.last.kind != "good"
 
 
-def _same_as_deployed(state: Any, sha256: str) -> None:
-    report = _read(state, look.LAST, Report)
+def _same_as_deployed(ports: Mapping[str, Any], sha256: str) -> None:
+    report = stack.last_look(ports)
     if report is not None and report.config != sha256:
         raise RefusedError(
             "NotDeployed",
-            f"the configuration here ({sha256[:12]}) is not what is deployed ({report.config[:12]}): a shift is bound to the deployed route",
+            f"the configuration here ({sha256[:12]}) is not what is deployed ({report.config[:12]}): a shift is bound"
+            " to the deployed route",
         )
-
-
-def _read(state: Any, key: str, kind: Any) -> Any:
-    data = state.read(key)
-    return codec.decode(data, kind) if data else None

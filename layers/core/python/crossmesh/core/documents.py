@@ -1,12 +1,15 @@
-"""What a manifest is once read: its content, and the place in the file that a message about it names."""
+"""What a manifest is once read: its content, and the place in the file that a message about it
+names.
+"""
 
 from typing import Any, Literal
 
 import msgspec
 
 
-class Place(msgspec.Struct, frozen=True, kw_only=True, order=True):
-    """Where something stands: `file`, 1-based `line`, 0-based `document` in the file, dotted `field` ("" = the whole document).
+class SourceLocation(msgspec.Struct, frozen=True, kw_only=True, order=True):
+    """Where something stands: `file`, 1-based `line`, 0-based `document` in the file, dotted
+    `field` ("" = the whole document).
 
     Of a document read live, `file` names cluster and object, and there are no lines: `line` is 0.
     """
@@ -26,21 +29,25 @@ class Place(msgspec.Struct, frozen=True, kw_only=True, order=True):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True, order=True):
-    """One mistake or warning: where, what was found, what is allowed or how to cure it. `code` is stable, for tests and machines."""
+    """One mistake or warning: where, what was found, what is allowed or how to fix it. `code` is
+    stable, for tests and machines.
+    """
 
     level: Literal["error", "warning"]
     code: str
-    place: Place
+    place: SourceLocation
     message: str
-    cure: str = ""
+    fix: str = ""
 
 
 class Document(msgspec.Struct, frozen=True, kw_only=True):
     """One manifest of a kind crossmesh reads.
 
-    `spec` is the JSON value as the schema leaves it: no nulls, no unknown or mistyped members (for Namespace: empty). `mesh` is the mesh that a
-    converted v1beta1 document names; v1beta2 leaves it to the labels of the Namespace. `live`: it came out of a cluster, whose webhook has
-    written `meshRef` into it. `broken`: the fields with mistakes that have been reported; others may refer to the document all the same.
+    `spec` is the JSON value as the schema leaves it: no nulls, no unknown or mistyped members (for
+    Namespace: empty). `mesh` is the mesh that a converted v1beta1 document names; v1beta2 leaves it
+    to the labels of the Namespace. `live`: it came out of a cluster, whose webhook has written
+    `meshRef` into it. `broken`: the fields with mistakes that have been reported; others may refer
+    to the document all the same.
     """
 
     api_version: str
@@ -50,7 +57,7 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
     labels: dict[str, str] = {}
     annotations: dict[str, str] = {}
     spec: dict[str, Any] = {}
-    place: Place
+    place: SourceLocation
     lines: dict[str, int] = {}  # dotted field -> line, for findings about parts of the spec
     mesh: str = ""
     live: bool = False
@@ -67,15 +74,18 @@ class Document(msgspec.Struct, frozen=True, kw_only=True):
         return self.api_version.endswith("/v1beta1")
 
     def doubts(self, field: str) -> bool:
-        """Whether `field` lacks something perhaps only because it was mistyped, which has been said."""
+        """Whether `field` lacks something perhaps only because it was mistyped, which has been
+        said.
+        """
         return any(
-            bad in ("", field) or bad.startswith((f"{field}.", f"{field}[")) or field.startswith((f"{bad}.", f"{bad}[")) for bad in self.broken
+            bad in ("", field) or bad.startswith((f"{field}.", f"{field}[")) or field.startswith((f"{bad}.", f"{bad}["))
+            for bad in self.broken
         )
 
-    def at(self, field: str) -> Place:
+    def at(self, field: str) -> SourceLocation:
         """Where `field` stands, or the nearest thing around it that has a line."""
         around = field
         while around and around not in self.lines:
             around = around[: max(around.rfind("."), around.rfind("["), 0)]
         line = self.lines[around] if around else self.place.line
-        return Place(file=self.place.file, line=line, document=self.place.document, field=field)
+        return SourceLocation(file=self.place.file, line=line, document=self.place.document, field=field)

@@ -1,4 +1,6 @@
-"""From files to documents: read with positions, checked, so that every mistake is told with file, line, document, field and cure."""
+"""From files to documents: read with positions, checked, so that every mistake is told with file,
+line, document, field and fix.
+"""
 
 from crossmesh.manifests.documents import Loaded, load
 

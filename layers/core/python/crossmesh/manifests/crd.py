@@ -1,7 +1,9 @@
-"""The fields of the `appmesh.k8s.aws/v1beta2` kinds: types, lengths, ranges, words and what must be there.
+"""The fields of the `appmesh.k8s.aws/v1beta2` kinds: types, lengths, ranges, words and what must be
+there.
 
-Facts of the CRDs of aws-app-mesh-controller-for-k8s (config/crd/bases, 7588d122c3c4). What its webhooks refuse beyond them is `core.admission`.
-`status`, and what the API server itself writes into `metadata`, is no concern of a manifest's reader.
+Facts of the CRDs of aws-app-mesh-controller-for-k8s (config/crd/bases, 7588d122c3c4). What its
+webhooks refuse beyond them is `core.compiler.admission`. `status`, and what the API server itself
+writes into `metadata`, is no concern of a manifest's reader.
 """
 
 from crossmesh.manifests.schema import Flag, Listing, Record, Table, Text, Whole, need, one_of, record, with_members
@@ -23,7 +25,9 @@ _ON_OFF = one_of("ENABLED", "DISABLED")
 
 _SELECTOR = record(
     matchLabels=Table(ANY),
-    matchExpressions=Listing(record(key=need(ANY), operator=need(one_of("In", "NotIn", "Exists", "DoesNotExist")), values=Listing(ANY))),
+    matchExpressions=Listing(
+        record(key=need(ANY), operator=need(one_of("In", "NotIn", "Exists", "DoesNotExist")), values=Listing(ANY))
+    ),
 )
 _MESH_REF = record(name=need(ANY), uid=need(ANY))
 _REF = record(name=need(ANY), namespace=ANY)
@@ -49,7 +53,9 @@ _LISTENER_TLS = record(
     mode=need(one_of("DISABLED", "PERMISSIVE", "STRICT")),
     validation=record(subjectAlternativeNames=_ALTERNATIVE_NAMES, trust=need(record(file=_FILE_TRUST, sds=_SDS))),
 )
-_GATEWAY_LISTENER_TLS = with_members(_LISTENER_TLS, validation=record(subjectAlternativeNames=_ALTERNATIVE_NAMES, trust=need(_CLIENT_TRUST)))
+_GATEWAY_LISTENER_TLS = with_members(
+    _LISTENER_TLS, validation=record(subjectAlternativeNames=_ALTERNATIVE_NAMES, trust=need(_CLIENT_TRUST))
+)
 HEALTH_CHECK = record(
     healthyThreshold=need(Whole(2, 10)),
     intervalMillis=need(Whole(5_000, 300_000)),
@@ -91,7 +97,9 @@ _TARGETS = record(
 HTTP_EVENTS = Listing(one_of("server-error", "gateway-error", "client-error", "stream-error"), 1, 25)
 TCP_EVENTS = Listing(one_of("connection-error"), 1, 1)
 GRPC_EVENTS = Listing(one_of("cancelled", "deadline-exceeded", "internal", "resource-exhausted", "unavailable"), 1, 5)
-_HTTP_RETRY = record(httpRetryEvents=HTTP_EVENTS, maxRetries=need(Whole(0)), perRetryTimeout=need(_DURATION), tcpRetryEvents=TCP_EVENTS)
+_HTTP_RETRY = record(
+    httpRetryEvents=HTTP_EVENTS, maxRetries=need(Whole(0)), perRetryTimeout=need(_DURATION), tcpRetryEvents=TCP_EVENTS
+)
 _HTTP_ROUTE = record(
     action=need(_TARGETS),
     match=need(
@@ -116,13 +124,17 @@ _GRPC_ROUTE = record(
 )
 _TCP_ROUTE = record(action=need(_TARGETS), match=record(port=_FREE_PORT), timeout=_IDLE)
 
-_GATEWAY_TARGET = need(record(port=_FREE_PORT, virtualService=need(record(virtualServiceARN=ANY, virtualServiceRef=_REF))))
+_GATEWAY_TARGET = need(
+    record(port=_FREE_PORT, virtualService=need(record(virtualServiceARN=ANY, virtualServiceRef=_REF)))
+)
 _HOST_REWRITE = record(defaultTargetHostname=_ON_OFF)
 _HOST_MATCH = record(exact=Text(1, 253), suffix=Text(1, 253))
 _HTTP_GATEWAY_ROUTE = record(
     action=need(
         record(
-            rewrite=record(hostname=_HOST_REWRITE, path=record(exact=_SHORT), prefix=record(defaultPrefix=_ON_OFF, value=_SHORT)),
+            rewrite=record(
+                hostname=_HOST_REWRITE, path=record(exact=_SHORT), prefix=record(defaultPrefix=_ON_OFF, value=_SHORT)
+            ),
             target=_GATEWAY_TARGET,
         )
     ),
@@ -156,7 +168,9 @@ KINDS: dict[str, Record] = {
         backendDefaults=record(clientPolicy=CLIENT_POLICY),
         backendGroups=Listing(_REF),
         backends=Listing(
-            record(virtualService=need(record(clientPolicy=CLIENT_POLICY, virtualServiceARN=ANY, virtualServiceRef=_REF))),
+            record(
+                virtualService=need(record(clientPolicy=CLIENT_POLICY, virtualServiceARN=ANY, virtualServiceRef=_REF))
+            ),
         ),
         listeners=Listing(
             record(

@@ -1,7 +1,9 @@
-"""The `v1beta1` kinds, as the original walkthrough is written, and their conversion to `v1beta2`, field by field.
+"""The `v1beta1` kinds, as the original walkthrough is written, and their conversion to `v1beta2`,
+field by field.
 
-Facts of aws-app-mesh-controller-for-k8s v0.5.0 (pkg/apis/appmesh/v1beta1/types.go). A v1beta1 document names its mesh itself, and names nodes and
-services by their AWS-wide names instead of by reference: `@VirtualNode` and its like stand for such a name until the topology resolves it.
+Facts of aws-app-mesh-controller-for-k8s v0.5.0 (pkg/apis/appmesh/v1beta1/types.go). A v1beta1
+document names its mesh itself, and names nodes and services by their AWS-wide names instead of by
+reference: `@VirtualNode` and its like stand for such a name until the topology resolves it.
 """
 
 from typing import Any
@@ -10,7 +12,21 @@ import msgspec
 
 from crossmesh.core.documents import Document
 from crossmesh.manifests import crd
-from crossmesh.manifests.schema import Field, Flag, Listing, Record, Rule, Table, Text, Whole, may, need, one_of, record, with_members
+from crossmesh.manifests.schema import (
+    Field,
+    Flag,
+    Listing,
+    Record,
+    Rule,
+    Table,
+    Text,
+    Whole,
+    may,
+    need,
+    one_of,
+    record,
+    with_members,
+)
 
 _ANY = crd.ANY
 _SERVICE_MOVES = {"spec.serviceDiscovery.cloudMap": "spec.serviceDiscovery.awsCloudMap"}
@@ -50,8 +66,15 @@ _POLICY = record(
         ),
     )
 )
-_ACTION = record(weightedTargets=need(Listing(record(virtualNodeName=need(Text(1)), weight=need(Whole(0, 100))), 1, 10)))
-_RETRY = record(perRetryTimeoutMillis=need(Whole(0)), maxRetries=need(Whole(0)), httpRetryEvents=crd.HTTP_EVENTS, tcpRetryEvents=crd.TCP_EVENTS)
+_ACTION = record(
+    weightedTargets=need(Listing(record(virtualNodeName=need(Text(1)), weight=need(Whole(0, 100))), 1, 10))
+)
+_RETRY = record(
+    perRetryTimeoutMillis=need(Whole(0)),
+    maxRetries=need(Whole(0)),
+    httpRetryEvents=crd.HTTP_EVENTS,
+    tcpRetryEvents=crd.TCP_EVENTS,
+)
 _HTTP = record(
     match=need(
         record(
@@ -69,7 +92,9 @@ _GRPC = record(
     action=need(_ACTION),
     retryPolicy=with_members(_RETRY, grpcRetryEvents=crd.GRPC_EVENTS),
 )
-_ROUTE = record(name=need(_ANY), http=_HTTP, http2=_HTTP, grpc=_GRPC, tcp=record(action=need(_ACTION)), priority=Whole(0, 1_000))
+_ROUTE = record(
+    name=need(_ANY), http=_HTTP, http2=_HTTP, grpc=_GRPC, tcp=record(action=need(_ACTION)), priority=Whole(0, 1_000)
+)
 
 KINDS: dict[str, Record] = {
     "Mesh": record(egressFilter=_field(crd.KINDS["Mesh"], "egressFilter"), serviceDiscoveryType=may(_ANY)),
@@ -78,7 +103,9 @@ KINDS: dict[str, Record] = {
         listeners=Listing(_LISTENER),
         serviceDiscovery=record(
             cloudMap=record(
-                serviceName=need(Text(1, 1_024)), namespaceName=need(Text(1, 1_024)), attributes=Table(Text(1, 1_024), Text(1, 255))
+                serviceName=need(Text(1, 1_024)),
+                namespaceName=need(Text(1, 1_024)),
+                attributes=Table(Text(1, 1_024), Text(1, 255)),
             ),
             dns=record(hostName=need(_ANY)),
         ),
@@ -95,17 +122,23 @@ KINDS: dict[str, Record] = {
 
 
 def convert(document: Document) -> list[Document]:
-    """The v1beta2 documents that mean the same: one, or for a VirtualService itself and its router. Lines stay those of the file."""
+    """The v1beta2 documents that mean the same: one, or for a VirtualService itself and its router.
+    Lines stay those of the file.
+    """
     if document.kind == "VirtualService":
         return _service(document)
     spec = document.spec
-    made: dict[str, Any] = {key: _policies(spec[key]) for key in ("backendDefaults", "egressFilter", "logging") if key in spec}
+    made: dict[str, Any] = {
+        key: _policies(spec[key]) for key in ("backendDefaults", "egressFilter", "logging") if key in spec
+    }
     if "listeners" in spec:
         made["listeners"] = [_listener(listener) for listener in spec["listeners"]]
     if "serviceDiscovery" in spec:
         made["serviceDiscovery"] = _discovery(spec["serviceDiscovery"])
     if "backends" in spec:
-        made["backends"] = [{"virtualService": _backend(backend.get("virtualService", {}))} for backend in spec["backends"]]
+        made["backends"] = [
+            {"virtualService": _backend(backend.get("virtualService", {}))} for backend in spec["backends"]
+        ]
     lines = {_moved(field): line for field, line in document.lines.items()}
     return [msgspec.structs.replace(document, spec=made, mesh=spec.get("meshName", ""), lines=lines)]
 
@@ -131,7 +164,9 @@ def _discovery(discovery: dict[str, Any]) -> dict[str, Any]:
     if "cloudMap" in discovery:
         cloud_map = dict(discovery["cloudMap"])
         if "attributes" in cloud_map:
-            cloud_map["attributes"] = [{"key": key, "value": value} for key, value in sorted(cloud_map["attributes"].items())]
+            cloud_map["attributes"] = [
+                {"key": key, "value": value} for key, value in sorted(cloud_map["attributes"].items())
+            ]
         made["awsCloudMap"] = cloud_map
     if "dns" in discovery:
         made["dns"] = {"hostname": discovery["dns"].get("hostName", "")}
@@ -154,7 +189,9 @@ def _policies(value: Any) -> Any:
 
 
 def _service(document: Document) -> list[Document]:
-    """The service under its own AWS name, and the router that v1beta1 hides in it. '.' is no letter of a router's name (v0.5.0, controller_util.go)."""
+    """The service under its own AWS name, and the router that v1beta1 hides in it. '.' is no letter
+    of a router's name (v0.5.0, controller_util.go).
+    """
     spec = document.spec
     router = spec.get("virtualRouter", {})
     name = (router.get("name", "").strip() or document.name).replace(".", "-")
@@ -188,7 +225,9 @@ def _route(route: dict[str, Any]) -> dict[str, Any]:
         inner = {key: value for key, value in route[kind].items() if key not in ("action", "retryPolicy")}
         targets = route[kind].get("action", {}).get("weightedTargets", ())
         inner["action"] = {
-            "weightedTargets": [{"@VirtualNode": t.get("virtualNodeName", ""), "weight": t["weight"]} for t in targets if "weight" in t]
+            "weightedTargets": [
+                {"@VirtualNode": t.get("virtualNodeName", ""), "weight": t["weight"]} for t in targets if "weight" in t
+            ]
         }
         if "retryPolicy" in route[kind]:
             retry = dict(route[kind]["retryPolicy"])

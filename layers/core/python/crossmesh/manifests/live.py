@@ -1,21 +1,28 @@
-"""Documents out of clusters, checked by the same rules as those out of files. Their place is the cluster and the object."""
+"""Documents out of clusters, checked by the same rules as those out of files. Their place is the
+cluster and the object.
+"""
 
 from collections.abc import Sequence
 
+from crossmesh.core.compiler.cluster_manifests import ClusterDocuments
 from crossmesh.core.documents import Document, Finding
-from crossmesh.core.live import Held
 from crossmesh.manifests.documents import Loaded, read_object
 
 
-def load_live(clusters: Sequence[Held]) -> Loaded:
+def place_of(cluster: str, kind: str, namespace: str, name: str) -> str:
+    """What stands in place of a file's name."""
+    return f"cluster {cluster}: {kind} {'/'.join(part for part in (namespace, name) if part)}"
+
+
+def load_live(clusters: Sequence[ClusterDocuments]) -> Loaded:
     """The documents of all clusters, and what is wrong with them. Never raises."""
     documents: list[Document] = []
     findings: list[Finding] = []
     for held in clusters:
         for item in held.items:
             metadata = item["metadata"]
-            key = "/".join(part for part in (metadata.get("namespace", ""), metadata.get("name", "")) if part)
-            loaded = read_object(f"cluster {held.cluster}: {item['kind']} {key}", item)
+            where = place_of(held.cluster, item["kind"], metadata.get("namespace", ""), metadata.get("name", ""))
+            loaded = read_object(where, item)
             documents += loaded.documents
             findings += loaded.findings
     return Loaded(documents=tuple(documents), findings=tuple(sorted(findings, key=lambda f: (f.place, f.code))))

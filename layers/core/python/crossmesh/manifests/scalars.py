@@ -1,7 +1,8 @@
-"""What an unquoted word of YAML means to Kubernetes: booleans, numbers and null as go-yaml v2 (under sigs.k8s.io/yaml) resolves them.
+"""What an unquoted word of YAML means to Kubernetes: booleans, numbers and null as go-yaml v2
+(under sigs.k8s.io/yaml) resolves them.
 
-It follows YAML 1.1 for booleans (`y`, `on`, `No`…) and Go's notation for integers (0x, 0b, 0o, a leading 0 is octal, `_` between digits);
-sexagesimal numbers and timestamps stay text.
+It follows YAML 1.1 for booleans (`y`, `on`, `No`…) and Go's notation for integers (0x, 0b, 0o, a
+leading 0 is octal, `_` between digits); sexagesimal numbers and timestamps stay text.
 """
 
 import math
@@ -43,7 +44,9 @@ def resolve(text: str, *, plain: bool, tag: str | None) -> Any:
 
 
 def key_text(text: str, *, plain: bool) -> tuple[str, bool]:
-    """A key as JSON has it, and whether that is not what a reader would expect (`on:` becomes "true"). Raises Unreadable."""
+    """A key as JSON has it, and whether that is not what a reader would expect (`on:` becomes
+    "true"). Raises Unreadable.
+    """
     if not plain or text == "<<":
         return text, False
     value = _resolve_plain(text)

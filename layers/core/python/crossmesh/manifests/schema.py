@@ -1,14 +1,17 @@
 """What a value may be, as data, and a check that finds every mistake of it at once.
 
-One description serves three: the check with its messages, the values it hands on (members nobody knows left out, as clusters drop them; whole
-floats as integers; null as absent), and the JSON Schema that is published for crossmesh.yaml.
+One description serves three: the check with its messages, the values it hands on (members nobody
+knows left out, as clusters drop them; whole floats as integers; null as absent), and the JSON
+Schema that is published for crossmesh.yaml.
 """
 
 import msgspec
 
 
 class Text(msgspec.Struct, frozen=True):
-    """Text of `least` to `most` characters, one of `choices`, or fitting `pattern`, which `says` puts into words."""
+    """Text of `least` to `most` characters, one of `choices`, or fitting `pattern`, which `says`
+    puts into words.
+    """
 
     least: int = 0
     most: int | None = None
@@ -40,7 +43,9 @@ class Share(msgspec.Struct, frozen=True):
 
 
 class Span(msgspec.Struct, frozen=True):
-    """A length of time: 20s, 1m, 500ms, or seconds as a number; handed on in seconds, at most `most`."""
+    """A length of time: 20s, 1m, 500ms, or seconds as a number; handed on in seconds, at most
+    `most`.
+    """
 
     most: float = 86_400.0
 
@@ -60,6 +65,7 @@ class Table(msgspec.Struct, frozen=True):
     item: "Rule"
     key: Text = Text()
     least: int = 0
+    most: int | None = None
 
 
 class Field(msgspec.Struct, frozen=True):
@@ -71,7 +77,9 @@ class Field(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True):
-    """An object with named members. Of each group in `one_of` exactly one must be there. `empty`: null stands for an empty one."""
+    """An object with named members. Of each group in `one_of` exactly one must be there. `empty`:
+    null stands for an empty one.
+    """
 
     fields: dict[str, Field]
     one_of: tuple[tuple[str, ...], ...] = ()

@@ -1,1 +1,1 @@
-"""See docs/architecture.md for where each part stands in the flow of data."""
+"""See docs/explanation/architecture.md for where each part stands in the flow of data."""

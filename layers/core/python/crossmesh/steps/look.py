@@ -1,49 +1,69 @@
-"""Step `Look`: observe → plan, without writes, and say whether a run is needed. Each minute, at every hint, and for a run that was asked to go once more.
+"""Step `Look`: observe → plan, without writes, and say whether a run is needed. Each minute, at
+every hint, and for a run that may not go by its look's plan.
 
-Storm-proof: one look at a time. A hint that meets a look under way asks it to look once more; a hundred hints cost two looks (rule 10).
-A quiet look reads each cluster's pods and one revision a service (`registry.again`).
+Storm-proof: one look at a time. A hint that meets a look under way asks it to look once more; a
+hundred hints cost two looks (rule 10). A quiet look reads each cluster's pods and one revision a
+service (`refresh_registry`).
 
-What a look saw is handed on to the run it asks for, which goes by it where nobody else held the run's lease since the look began: then nothing that we write
-can have changed in between, and looking again under the lease would show the same.
+Plan handoff: the run that a look asks for reuses its plan if nobody else held the run's lease since
+the look began. Nothing that we write can have changed in between, and another look would show the
+same.
+
+A slow cluster (`core.patience`) is waited for as a whole beside the looks, after the lease was
+given back. If it answers, a look follows that waits for it.
 """
+
+from typing import Any
 
 import msgspec
 
 from crossmesh import codec
-from crossmesh.core import mesh_notes
-from crossmesh.core.actions import Memory, Operator, RegistryPlan, TagService
-from crossmesh.core.adoption import adopting
-from crossmesh.core.mesh_plan import MeshPlan
-from crossmesh.core.report import Report, cluster_lines, summary
-from crossmesh.core.views import RegistryView, Sick, View
-from crossmesh.errors import CrossmeshError, TransientError
+from crossmesh.core import bounds, patience
+from crossmesh.core.mesh.backends import backend_of
+from crossmesh.core.observed import Unseen
+from crossmesh.core.registry import drift
+from crossmesh.core.registry.churn import counted, too_soon
+from crossmesh.core.reporting.report import Report, cluster_lines, summary
+from crossmesh.effects import Call, Step, batch, call, to
+from crossmesh.errors import CrossmeshError
 from crossmesh.ports import Clock, Lease, RunStore, State, Telemetry
-from crossmesh.steps import lease, manifests, mesh, observe, open_ports, shifts, store
-from crossmesh.steps.calls import Step, beside, call, to, together
-from crossmesh.steps.context import Context, Run
-from crossmesh.steps.handing import Handed, Planned, planned
-from crossmesh.steps.plan_registry import decide
-from crossmesh.steps.registry import again
+from crossmesh.usecases import lease, manifests, open_ports
+from crossmesh.usecases import observation as observe
+from crossmesh.usecases import state as store
+from crossmesh.usecases.context import Context, Run
+from crossmesh.usecases.look import LAST, Observation, UnderLease, emptied, kept_down, observe_and_plan
+from crossmesh.usecases.look_lease import enter, leases, leave
+from crossmesh.usecases.plan_handoff import PlanHandoff, PlanRef, plan_ref
+from crossmesh.usecases.task import Task
 
-LEASE = "look"
-LIFE = 60.0  # seconds, no longer than the function may run: a look that was killed never blocks for longer than one period
-MESH_EVERY = 75.0  # seconds for which a mesh that was found in order keeps no pod waiting: a period and a slow look
-REGISTRY, LAST = "registry/last.json", "look"
-_LOOKS_AT_MOST, _BUDGET = 10, 20.0  # looks one call takes for those who asked meanwhile, and the seconds after which it takes no more
+# Seconds between looks for changes that may be ours: two a minute, however many come
+UNKNOWN_EVERY = 30.0
+# Looks one call takes for those who asked meanwhile, and the seconds after which it takes no more
+_LOOKS_AT_MOST, _BUDGET = 10, 20.0
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """`id` names the look (and the run it may ask for); `cause` is what triggered it: a "hint" tells of pods alone. `run`: it looks under its lease."""
+    """`id` names the look (and the run it may ask for); `cause` is what triggered it: a "hint"
+    tells of pods alone. `run`: it looks under its lease.
+
+    `detail`: a change that CloudTrail tells of. It is only asked whether that concerns us; nothing
+    is observed.
+    """
 
     id: str = ""
     cause: str = ""
     run: Run | None = None
+    detail: dict[str, Any] | None = None
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """`decision`: quiet | apply | observe (Mode says so) | paused | held (another look is under way and will look again) | asked (a run is, and will).
+    """`decision`: quiet | apply | observe (Mode says so) | paused | rests (a hint asked, and very
+    many runs began lately: the next look asks anew) | held (another look is under way and will look
+    again) | asked (a run is, and will) | ours or foreign (of a change) | superseded (of a run:
+    another configuration was deployed).
 
-    `run` and `planned`: of a look under the lease; the run goes on by the configuration and the documents that this look found in force.
+    `run` and `planned`: of a look under the lease; the run goes on by the configuration and the
+    documents that this look found in force.
     """
 
     decision: str
@@ -53,113 +73,121 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     withheld: int = 0
     unseen: tuple[str, ...] = ()
     run: Run | None = None
-    planned: Planned | None = None
+    planned: PlanRef | None = None
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """All that one look found; `context` has the documents in force; `mesh_at`: when the mesh was last found in order (0 = it is not)."""
-
-    context: Context
-    views: tuple[View, ...]
-    registry: RegistryView
-    memory: Memory
-    operator: Operator
-    plan: RegistryPlan
-    mesh: MeshPlan
-    shifts: tuple[str, ...] = ()  # shifts of weights in force, as lines for people
-    shifting: bool = False  # one begins, goes on or ends
-    sick: dict[str, Sick] = {}
-    mesh_at: float = 0.0
+Trial = dict[str, list[Call]]  # slow cluster -> what to ask of it
 
 
 def run(request: Request, context: Context) -> Step[Response]:
-    """Look, and once more for as long as somebody asked meanwhile."""
+    """Look, and once more for as long as somebody asked meanwhile. Then try the slow clusters whose
+    turn it is.
+    """
+    if request.detail is not None:
+        ours = yield from _concerns(request.detail)
+        return Response(decision="ours" if ours else "foreign", id=request.id)
     if request.run is not None:
         return (yield from _under_lease(request.run, context))
+    response, trial = yield from _looks(request, context)
+    answered = yield from _answering(trial)
+    if answered:
+        again, _ = yield from _looks(msgspec.structs.replace(request, cause="again"), context, answered)
+        return response if again.decision == "held" else again
+    return response
+
+
+def _answering(trial: Trial) -> Step[tuple[str, ...]]:
+    """The clusters of a trial that answer if they are waited for. Nothing else is made of their
+    answers.
+    """
+    asked = [(name, one) for name, calls in trial.items() for one in calls]
+    answers = yield from batch([one for _, one in asked])
+    silent = {
+        name for (name, _), answer in zip(asked, answers, strict=True) if isinstance(answer, Unseen | CrossmeshError)
+    }
+    return tuple(sorted(trial.keys() - silent))
+
+
+def _looks(request: Request, context: Context, patient: tuple[str, ...] = ()) -> Step[tuple[Response, Trial]]:
+    """Looks under the look's lease, and which clusters are to be tried. `patient`: slow clusters to
+    wait for.
+    """
     now = yield from call(Clock.now)
-    found, held = yield from _leases()
+    found, held = yield from leases()
     if request.cause == "hint" and context.mode == "apply" and (yield from lease.ask_holder(held)):
-        return Response(decision="asked", id=request.id)  # what is being written need not be read now
-    mine, held = yield from _enter(request.id, now, found, held)
+        # What is being written need not be read now
+        return Response(decision="asked", id=request.id), {}
+    mine, held = yield from enter(request.id, now, found, held)
     if mine is None:
-        return Response(decision="held", id=request.id)
-    response, handed = Response(decision="quiet", id=request.id), Handed()
+        return Response(decision="held", id=request.id), {}
+    response, handed, trial = Response(decision="quiet", id=request.id), PlanHandoff(), Trial()
     for left in reversed(range(_LOOKS_AT_MOST)):
         try:
             first = left == _LOOKS_AT_MOST - 1
             held = held if first else (yield from call(State.read_lease, lease.NAME))
-            response, handed = yield from _look(request, context, held, pods_alone=request.cause == "hint" and first)
+            patient = patient if first else ()
+            response, handed, trial = yield from _look(
+                request, context, held, patient, pods_alone=request.cause == "hint" and first
+            )
         except CrossmeshError:
-            yield from _leave(mine, again_allowed=False)  # also where somebody asked again meanwhile: the retry or the next tick is that look
+            # Also where somebody asked again meanwhile: the retry or the next tick is that look
+            yield from leave(mine, again_allowed=False)
             raise
         ended = yield from call(Clock.now)
-        # The last one gives the lease back whoever asked: kept, it would hold every look up until it expires.
-        mine, asked = yield from _leave(mine, again_allowed=response.decision == "quiet" and left > 0 and ended - now < _BUDGET)
+        # The last one gives the lease back whoever asked: kept, it would hold every look up until
+        # it expires.
+        mine, asked = yield from leave(
+            mine, again_allowed=response.decision == "quiet" and left > 0 and ended - now < _BUDGET
+        )
         if mine is None:
             if asked and response.look:
                 yield from store.save(response.look, msgspec.structs.replace(handed, again=True))
             break
-    return response
+    return response, trial
 
 
-def see(context: Context, *, writer: int = -1, pods_alone: bool = False) -> Step[Seen]:
-    """Observe everything and plan: what `plan` on the command line shows, too.
-
-    `writer`: the epoch of the run's lease, where nobody holds it. `pods_alone`: a mesh that was found in order lately keeps changes of the registry waiting no
-    longer, nor does it make their run look at it.
+def _concerns(detail: dict[str, Any]) -> Step[bool]:
+    """Whether to look for a change that CloudTrail tells of. For one that may be ours the last look
+    speaks for a while.
     """
-    memory, operator, sick, (last, said, shifted) = yield from store.standing(
-        to(RunStore.get, REGISTRY), to(State.read, LAST), to(State.read, shifts.SHIFTS)
-    )
-    context, refused = yield from manifests.look(context, memory.identities)
-    known = codec.decode(last, RegistryView) if last is not None else RegistryView(begun=0.0)
-    registry = yield from again(context, memory, known, writer)
-    kept = [to(RunStore.put, REGISTRY, codec.encode(registry))] if registry.services != known.services else []
-    observed = _clusters(context, registry, memory, operator)
-    views, services, _ = yield from beside(observed, observe.with_health(registry.services), store.all_of(kept))
-    registry = msgspec.structs.replace(registry, services=services)
-    plan = decide(context, views, registry, memory, operator, sick)
-    if any(isinstance(action, TagService) for action in plan.actions):  # no revision tells of a tag: the next look reads the services anew
-        yield from call(RunStore.put, REGISTRY, codec.encode(msgspec.structs.replace(registry, described=0.0)))
-    seen = Seen(context=context, views=views, registry=registry, memory=memory, operator=operator, sick=sick, plan=plan, mesh=MeshPlan())
-    before = codec.decode(said, Report) if said else None
+    said = yield from call(State.read, LAST)
+    last = codec.decode(said, Report) if said else None
+    if last is None or last.concerns is None:
+        return True
+    found = drift.whose(detail, last.concerns)
+    if found != "unknown":
+        return found == "ours"
     now = yield from call(Clock.now)
-    steady = before is not None and before.config == context.config and now - before.mesh_at < MESH_EVERY and not _shifts(shifted)
-    if pods_alone and steady and before is not None and (plan.actions or plan.gates):
-        notes = mesh_notes.of_state(context.topology, registry, plan)
-        return msgspec.structs.replace(seen, mesh=MeshPlan(notes=(*refused, *notes)), mesh_at=before.mesh_at)
-    shifting = yield from shifts.due(context)
-    found = yield from mesh.observe(shifting.context)
-    wanted = mesh.decide(shifting.context, found, adopt=adopting(context.settings, memory, operator), beside=plan)
-    moved = shifting.moved and not wanted.unavailable and not plan.conflict
-    notes = mesh_notes.of_state(shifting.context.topology, registry, plan)
-    return msgspec.structs.replace(
-        seen,
-        mesh=msgspec.structs.replace(wanted, notes=(*refused, *wanted.notes, *notes)),
-        shifts=shifting.notes,
-        shifting=moved,
-        mesh_at=0.0 if moved or wanted != MeshPlan() else now,
-    )
+    return now - last.at >= UNKNOWN_EVERY
 
 
-def _shifts(data: bytes | None) -> bool:
-    """Whether weights were ever shifted: then the mesh is looked at, for shifts go on by themselves."""
-    return data is not None and bool(codec.decode(data, list[object]))
-
-
-def _look(request: Request, context: Context, held: Lease | None, *, pods_alone: bool) -> Step[tuple[Response, Handed]]:
+def _look(
+    request: Request, context: Context, held: Lease | None, patient: tuple[str, ...], *, pods_alone: bool
+) -> Step[tuple[Response, PlanHandoff, Trial]]:
     """One look. `held`: the run's lease, read before anything that its holder writes."""
     started = yield from call(Clock.now)
     writer = -1 if held is not None and held.holder else held.epoch if held is not None else 0
-    seen = yield from see(context, writer=writer, pods_alone=pods_alone)
+    seen = yield from observe_and_plan(context, patient, writer=writer, pods_alone=pods_alone, keep=True)
     paused = seen.operator.paused
     ports = (yield from open_ports.asked()) if context.settings.security_groups == "open" else ()
-    needed = bool(seen.plan.actions or seen.plan.gates or seen.mesh.actions or ports) or _remembers_more(seen) or seen.shifting
+    needed = (
+        bool(seen.plan.actions or seen.plan.gates or seen.mesh.changes or ports)
+        or _remembers_more(seen)
+        or seen.shifting
+    )
+    if context.mode == "apply" and not paused and _outlived(seen):
+        # All is right since, and a run says so: until then each look reads everything anew
+        needed = True
     decision = "quiet" if not needed else "paused" if paused else "observe" if context.mode == "observe" else "apply"
     now = yield from call(Clock.now)
+    if decision == "apply" and request.cause == "hint" and too_soon(seen.ran, now, seen.plan):
+        decision = "rests"
+    # A run does not wait for a trial
+    due = patience.due(seen.slow, now) if decision != "apply" else ()
     report = Report(
         id=request.id,
         kind=decision,
+        cause=request.cause,
         at=now,
         config=seen.context.config,
         live=seen.context.live,
@@ -167,100 +195,114 @@ def _look(request: Request, context: Context, held: Lease | None, *, pods_alone:
         clusters=cluster_lines(seen.views),
         seconds=round(now - started, 3),
         mesh_at=seen.mesh_at,
+        down=kept_down(seen),
+        emptied=bounds.lines(tuple(one.line for one in emptied(seen))),
+        mesh_gone=seen.mesh.gone,
+        concerns=drift.concerns(
+            seen.registry, seen.context.topology, mesh=bool(backend_of(seen.context.settings).service)
+        ),
+        ran=counted(seen.ran, now, begins=decision == "apply"),
+        slow=patience.tried(seen.slow, due, now),
         **summary(seen.plan, seen.mesh),  # type: ignore[arg-type]
     )
     yield from call(Telemetry.report, report)
     look = "" if decision == "quiet" else store.key(request.id, "look")
-    handed = Handed(memory=seen.plan.memory, report=report)
+    handed = PlanHandoff(memory=seen.plan.memory, report=report)
     if decision == "apply" and writer >= 0:
-        handed = msgspec.structs.replace(handed, writer=writer, at=started, config=seen.context.config, planned=_planned(request.id, seen))
-    writes = [to(State.write, LAST, codec.encode(report))]
+        handed = msgspec.structs.replace(
+            handed, writer=writer, at=started, config=seen.context.config, planned=_planned(request.id, seen)
+        )
+    writes = []
     if look:
         kept = {**(_inputs(request.id, seen) if handed.planned else {}), look: handed}
-        writes += [to(RunStore.put, where, codec.encode(value)) for where, value in kept.items()]
-    yield from store.all_of(writes)
+        writes = [to(RunStore.put, where, codec.encode(value)) for where, value in kept.items()]
+    yield from store.tell(LAST, report, *writes)
     unseen = tuple(line.name for line in report.clusters if line.cause)
     response = Response(
         decision=decision,
         id=request.id,
         look=look,
-        actions=len(seen.plan.actions) + len(seen.mesh.actions),
+        actions=len(seen.plan.actions) + len(seen.mesh.changes),
         withheld=len(seen.plan.withheld) + len(seen.mesh.withheld),
         unseen=unseen,
     )
-    return response, handed
+    return response, handed, {name: _trial(seen, name) for name in due}
+
+
+def _trial(seen: Observation, name: str) -> list[Call]:
+    """All that a look asks of a cluster, with its whole limit."""
+    known = observe.registered(seen.context, seen.registry, seen.memory, seen.operator)
+    calls = [observe.observation_call(seen.context, name, known, seen.memory, seen.operator)]
+    if name in seen.context.settings.mesh.manifests.clusters:
+        calls.append(manifests.asked(seen.context, name, seen.memory.identities, patience.WHOLE))
+    return calls
 
 
 def _under_lease(this: Run, context: Context) -> Step[Response]:
-    """What a run sees that was asked to go once more, and its plan."""
-    seen = yield from see(context, pods_alone=True)
+    """What a run sees for itself, and its plan. What its look saw Terminating counts as seen.
+    Nothing where another configuration was deployed since it began: the run ends, and a look begins
+    one of its own.
+    """
+    if this.config != manifests.config_of(context, this.live):
+        return Response(
+            decision="superseded",
+            id=this.id,
+            run=this,
+            planned=PlanRef(plan="", first_stage=0, actions=0, withheld=0, gates=0),
+        )
+    handed = (yield from store.load(this.look, PlanHandoff)) if this.look else PlanHandoff()
+    first = not this.passes
+    by_hand = first and not this.look  # who asks by hand has the mesh looked at, too
+    known = UnderLease(anew=first, sighted=handed.memory.terminating)
+    seen = yield from observe_and_plan(context, pods_alone=not by_hand, keep=True, under_lease=known)
     yield from store.save_all(_inputs(this.id, seen))
     following = msgspec.structs.replace(this, config=seen.context.config, live=seen.context.live)
-    return Response(decision="apply", id=this.id, actions=len(seen.plan.actions), run=following, planned=_planned(this.id, seen))
+    return Response(
+        decision="apply", id=this.id, actions=len(seen.plan.actions), run=following, planned=_planned(this.id, seen)
+    )
 
 
-def _planned(run: str, seen: Seen) -> Planned:
-    mesh_too = not seen.mesh_at or seen.context.settings.security_groups == "open"  # every run looks at the ports
-    return planned(run, seen.plan, mesh=mesh_too)
+def _planned(run: str, seen: Observation) -> PlanRef:
+    # Every run looks at the ports
+    mesh_too = not (seen.mesh_at or seen.mesh.gone) or seen.context.settings.security_groups == "open"
+    return plan_ref(run, seen.plan, mesh=mesh_too)
 
 
-def _inputs(run: str, seen: Seen) -> dict[str, object]:
+def _inputs(run: str, seen: Observation) -> dict[str, object]:
     """A run's inputs and its plan, by the keys at which every run keeps them."""
-    named: dict[str, object] = {"registry": seen.registry, "inputs": seen.memory, store.OPERATOR: seen.operator, store.SICK: seen.sick}
+    named: dict[str, object] = {
+        "registry": seen.registry,
+        "inputs": seen.memory,
+        store.OPERATOR: seen.operator,
+        store.OUTLIERS: seen.outliers,
+    }
     named |= {f"views/{view.cluster}": view for view in seen.views}
+    named |= open_ports.read_later(seen.context, seen.endpoints)
     return {store.key(run, name): value for name, value in (*named.items(), ("plan", seen.plan))}
 
 
-def _remembers_more(seen: Seen) -> bool:
-    """Whether a run must record something though nothing is to be done: a clock of the brake to start, a pod seen Terminating."""
+def _outlived(seen: Observation) -> bool:
+    """Whether the memory tells of what is over: something unsettled, or a service that is gone and
+    that no document names.
+    """
+    return bool(seen.memory.unsettled_runs or seen.memory.service_names.keys() - seen.plan.memory.service_names.keys())
+
+
+def _remembers_more(seen: Observation) -> bool:
+    """Whether a run must record something though nothing is to be done: a clock of the deletion
+    guard to start, a pod seen Terminating.
+    """
     new, old = seen.plan.memory, seen.memory
-    if (new.forgotten, new.accepted, new.contested, new.adopted) != (old.forgotten, old.accepted, old.contested, old.adopted):
+    if (new.forgotten, new.accepted, new.competing_writers, new.adopted) != (
+        old.forgotten,
+        old.accepted,
+        old.competing_writers,
+        old.adopted,
+    ):
         return True
-    if (new.neighbours, new.overruled) != (old.neighbours, old.overruled):
+    if (new.conflicting_deployments, new.resolved_conflicts) != (old.conflicting_deployments, old.resolved_conflicts):
         return True
-    return new.confirmations != old.confirmations or bool(new.terminating.keys() - old.terminating.keys())
+    return new.pending_deletions != old.pending_deletions or bool(new.terminating.keys() - old.terminating.keys())
 
 
-def _clusters(context: Context, registry: RegistryView, memory: Memory, operator: Operator) -> Step[tuple[View, ...]]:
-    """All clusters side by side: their observations are the same steps, interleaved call by call."""
-    waiting = [observe.prepared(context, cluster.name, registry, memory, operator) for cluster in context.settings.clusters]
-    answers = yield from together(waiting)
-    now = yield from call(Clock.now)
-    return tuple(observe.settled(cluster.name, answer, now) for cluster, answer in zip(context.settings.clusters, answers, strict=True))
-
-
-def _leases() -> Step[list[Lease | None]]:
-    """The look's own lease and the run's."""
-    return (yield from store.all_of([to(State.read_lease, LEASE), to(State.read_lease, lease.NAME)]))
-
-
-def _enter(holder: str, now: float, found: Lease | None, held: Lease | None) -> Step[tuple[Lease | None, Lease | None]]:
-    """The look's own lease, None where another look is under way (it was asked to look once more), and the run's as it stood before; both as just read."""
-    for attempt in range(5):
-        if attempt:
-            found, held = yield from _leases()
-        # What it holds itself it left behind where it crashed and is tried again.
-        if found is not None and found.holder not in ("", holder) and found.expires > now:
-            asked = yield from call(State.ask_again, LEASE, found)
-            if asked:
-                return None, None
-            continue
-        mine = Lease(epoch=(found.epoch if found else 0) + 1, holder=holder, expires=now + LIFE)
-        taken = yield from call(State.write_lease, LEASE, mine, found)
-        if taken:
-            return mine, held
-    raise TransientError("the look's lease kept changing hands")
-
-
-def _leave(mine: Lease, *, again_allowed: bool) -> Step[tuple[Lease | None, bool]]:
-    """Give the look back; still held (and to be used again) where somebody asked meanwhile and this look asked for no run. Second: whether somebody asked."""
-    found: Lease | None = mine  # mostly nobody asked: one write then does it, and fails where that is not so
-    for _ in range(5):
-        if found is None or found.holder != mine.holder or found.epoch != mine.epoch:
-            return None, False
-        renewed = msgspec.structs.replace(found, again=False) if found.again and again_allowed else None
-        written = yield from call(State.write_lease, LEASE, renewed, found)
-        if written:
-            return renewed, found.again
-        found = yield from call(State.read_lease, LEASE)
-    return None, False
+TASK = Task(name="look", request=Request, run=run)

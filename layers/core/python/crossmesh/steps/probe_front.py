@@ -2,17 +2,22 @@
 
 import msgspec
 
-from crossmesh.core.canary import Sample
+from crossmesh.core import bounds
+from crossmesh.core.canary.judge import REQUESTS, Sample, lean
 from crossmesh.core.settings import CanarySettings
+from crossmesh.effects import Step, call
 from crossmesh.errors import CrossmeshError
-from crossmesh.ports import Clusters, Front
-from crossmesh.steps import store
-from crossmesh.steps.calls import Step, call
-from crossmesh.steps.context import Context
+from crossmesh.ports import Front
+from crossmesh.usecases import state as store
+from crossmesh.usecases.canary import Probed, url_of
+from crossmesh.usecases.context import Context
+from crossmesh.usecases.task import Task
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """`canary` "" = all; `requests` 0 = as the settings say; `attempt` 2 = the try again after a first one that failed."""
+    """`canary` "" = all; `requests` 0 = as the settings say; `attempt` 2 = the try again after a
+    first one that failed.
+    """
 
     id: str
     canary: str = ""
@@ -21,17 +26,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 CARRIED = (
-    120_000  # characters of all canaries' samples in a state: it holds 262,144 bytes (Step Functions' quotas), the judge's input among them
+    # Characters of all canaries' samples in a state: it holds 262,144 bytes (Step Functions'
+    # quotas), the judge's input among them
+    120_000
 )
-
-
-class Probed(msgspec.Struct, frozen=True, kw_only=True):
-    """One canary's samples (`store.carry`); `problem` says why there are none."""
-
-    canary: str
-    samples: str
-    url: str = ""
-    problem: str = ""
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,24 +57,16 @@ def _probe(request: Request, canary: CanarySettings, context: Context) -> Step[P
         samples = yield from call(
             Front.probe,
             url,
-            request.requests or canary.requests,
+            max(1, min(request.requests or canary.requests, REQUESTS)),
             canary.timeout_ms / 1000,
             canary.name,
             follow=not 300 <= canary.expect.status < 400,
         )
     except CrossmeshError as error:
-        problem = str(error)
-    carried = yield from store.carry(where, samples, CARRIED // len(context.settings.canaries))
+        problem = bounds.text(str(error), 400)
+    samples = tuple(lean(canary, sample) for sample in samples)
+    carried = yield from store.inline_or_store(where, samples, CARRIED // len(context.settings.canaries))
     return Probed(canary=canary.name, samples=carried, url=url, problem=problem)
 
 
-def url_of(canary: CanarySettings, context: Context) -> Step[str]:
-    """The address to ask: as declared, or of the Service's load balancer."""
-    target = canary.service
-    if target is None:
-        return canary.url.rstrip("/") + canary.path
-    host = yield from call(Clusters.load_balancer, target, context.cluster(target.cluster))
-    if not host:
-        raise CrossmeshError(f"Service {target.namespace}/{target.name} of {target.cluster} has no load balancer address yet")
-    scheme = "https" if target.port == 443 else "http"
-    return f"{scheme}://{host}:{target.port}{canary.path}"
+TASK = Task(name="probe_front", request=Request, run=run)

@@ -1,29 +1,26 @@
-"""Step `Reconcile mesh`: observe the mesh, plan, apply in order, read back. The registry never waits for it (rule 13).
+"""Step `Reconcile mesh`: the driver of the configured backend observes, plans and applies. The
+registry never waits for it (rule 13).
 
-One step and not four, for nothing is awaited between: App Mesh answers at once. What did not fit into the time is done by the next call.
+One step and not four, for nothing is awaited between. What did not fit into the time is done by the
+next call.
 """
-
-from collections.abc import Sequence
-from itertools import groupby
 
 import msgspec
 
 from crossmesh import codec
-from crossmesh.core.actions import RegistryPlan
-from crossmesh.core.adoption import adopting
-from crossmesh.core.mesh_diff import differences
-from crossmesh.core.mesh_plan import OWNER_TAG, MeshAction, MeshPlan, awaited
-from crossmesh.core.mesh_view import MeshTarget, MeshView
-from crossmesh.errors import Conflict, CrossmeshError, NotFound, ServiceGone, TransientError
-from crossmesh.ports import Clock, MeshApi, RunStore
-from crossmesh.steps import lease, mesh, shifts, store
-from crossmesh.steps.calls import Step, call, to, together
-from crossmesh.steps.context import Context, Run
-
-BUDGET = 35.0  # seconds of writes a call
-_AT_ONCE = 4
-_TRIES = 4
-_PAUSE = 0.5  # seconds before a write that was throttled or met a server error is asked again, doubled each time
+from crossmesh.core.mesh.backend import MeshSummary
+from crossmesh.core.registry.adoption import adopting
+from crossmesh.core.registry.decision import EndpointDecision
+from crossmesh.core.registry.plan import RegistryPlan
+from crossmesh.core.reporting.report import Report
+from crossmesh.effects import Step, to
+from crossmesh.ports import RunStore, State
+from crossmesh.usecases import outcomes
+from crossmesh.usecases import state as store
+from crossmesh.usecases import traffic_shifts as shifts
+from crossmesh.usecases.context import Context, Run
+from crossmesh.usecases.mesh import drivers as mesh
+from crossmesh.usecases.task import Task
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +31,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """`unavailable` says why the mesh API could not be used ("" = it could). `done` is False where another call must go on."""
+    """`unavailable` says why the mesh API could not be used ("" = it could). `done` is False where
+    another call must go on.
+    """
 
     part: int
     done: bool
@@ -47,157 +46,57 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     withheld: int = 0
 
 
-class MeshOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one action of the mesh plan."""
-
-    action: int
-    result: str  # applied | stale | failed
-    detail: str = ""
-
-
 def run(request: Request, context: Context) -> Step[Response]:
     """One pass over the mesh."""
-    where = store.key(request.run.id, f"mesh/{request.part}/plan")
+    this = request.run
     if request.run.config != context.config:
         return Response(part=request.part, done=True, plan="", superseded=True)
     shifting = yield from shifts.due(context)
     context = shifting.context
-    view = yield from mesh.observe(context)
-    memory, operator, _, (planned,) = yield from store.standing(to(RunStore.get, store.key(request.run.id, "plan")))
+    memory, operator, _, (planned, said) = yield from store.load_planner_inputs(
+        to(RunStore.get, store.key(this.id, "plan")), to(State.read, store.LOOKED)
+    )
     beside = codec.decode(planned, RegistryPlan) if planned else RegistryPlan()
-    plan = mesh.decide(context, view, adopt=adopting(context.settings, memory, operator), beside=beside)
-    yield from store.save(store.key(request.run.id, f"mesh/{request.part}/view"), view)
-    yield from store.save(where, plan)
-    if plan.actions:
-        yield from mesh.remember(context, view)
-    if shifting.moved and not plan.unavailable and not beside.conflict:
-        yield from shifts.record(request.run, shifting)
-    outcomes, gone = yield from _apply(request.run, context, plan, view)
-    yield from store.save(store.key(request.run.id, f"mesh/{request.part}/outcomes"), tuple(outcomes))
-    applied = sum(1 for outcome in outcomes if outcome.result == "applied")
-    failed = sum(1 for outcome in outcomes if outcome.result != "applied")
-    left = len(plan.actions) - len(outcomes)
+    passed = yield from mesh.observe_and_plan(
+        context,
+        codec.decode(said, Report) if said else None,
+        adopt=adopting(context.settings, memory, operator),
+        beside=beside,
+        endpoints=(yield from _endpoints(this, context)),
+        arrived=(yield from outcomes.arrived(this, beside)) if beside.moving else frozenset(),
+    )
+    summary, kept = passed.summary, {"view": passed.view, "plan": passed.plan}
+    if summary != MeshSummary():
+        kept["summary"] = summary
+    yield from store.save_all({_key(request, name): value for name, value in kept.items()})
+    if shifting.moved and not summary.unavailable and not beside.conflict:
+        yield from shifts.record(this, shifting)
+    done = yield from mesh.driver_of(context).apply(this, context, passed.plan, passed.view)
+    if done.outcomes:
+        yield from store.save(_key(request, "outcomes"), done.outcomes)
+    applied = sum(1 for outcome in done.outcomes if outcome.result == "applied")
+    left = len(summary.changes) - len(done.outcomes)
     return Response(
         part=request.part + 1,
-        done=left == 0 or bool(gone) or applied == 0,
-        plan=where,
-        unavailable=plan.unavailable or gone,
-        actions=len(plan.actions),
+        done=left == 0 or bool(done.unavailable) or applied == 0,
+        plan=_key(request, "plan"),
+        unavailable=summary.unavailable or done.unavailable,
+        actions=len(summary.changes),
         applied=applied,
-        failed=failed,
-        withheld=len(plan.withheld),
+        failed=len(done.outcomes) - applied,
+        withheld=len(summary.withheld),
     )
 
 
-def _apply(run: Run, context: Context, plan: MeshPlan, view: MeshView) -> Step[tuple[list[MeshOutcome], str]]:
-    """Stage by stage in the plan's order, a few at once; why the API went away meanwhile ("" = it did not). What needs a write that failed is not tried."""
-    outcomes: list[MeshOutcome] = []
-    found, failed = {resource.target: resource for resource in view.resources}, dict[MeshTarget, MeshAction]()
-    started = yield from call(Clock.now)
-    for _, group in groupby(enumerate(plan.actions), key=lambda item: item[1].stage):
-        waiting = []
-        for index, action in group:
-            needed = awaited(action, failed, found)
-            if needed is None:
-                waiting.append((index, action))
-            else:
-                failed.setdefault(action.target, action)
-                outcomes.append(MeshOutcome(action=index, result="failed", detail=f"not tried: {needed} could not be written"))
-        while waiting:
-            batch, waiting = waiting[:_AT_ONCE], waiting[_AT_ONCE:]
-            now = yield from call(Clock.now)
-            if now - started > BUDGET:
-                return outcomes, ""
-            answers = yield from _write(run, context, [action for _, action in batch])
-            for (index, action), answer in zip(batch, answers, strict=True):
-                if isinstance(answer, ServiceGone):
-                    return outcomes, str(answer)
-                outcome = _outcome(index, action, answer)
-                outcomes.append(outcome)
-                if outcome.result != "applied":
-                    failed.setdefault(action.target, action)
-    return outcomes, ""
+def _key(request: Request, name: str) -> str:
+    return store.key(request.run.id, f"mesh/{request.part}/{name}")
 
 
-def _write(run: Run, context: Context, actions: Sequence[MeshAction]) -> Step[list[object]]:
-    """Do a few actions side by side, again those that were throttled or met a server error: by its token it is one intent, whether it had effect or not."""
-    answers: list[object] = [None] * len(actions)
-    waiting = list(range(len(actions)))
-    for attempt in range(_TRIES):
-        todo = waiting
-        if attempt:
-            yield from call(Clock.sleep, _PAUSE * 2 ** (attempt - 1))
-            for place, holder in zip(todo, (yield from _holders([actions[place] for place in todo])), strict=True):
-                answers[place] = _refused(actions[place], holder, context.settings.owner)
-            todo = [place for place in todo if answers[place] is None]
-        yield from lease.check(run)
-        asked = yield from _asked(run, context, [actions[place] for place in todo])
-        for place, answer in zip(todo, asked, strict=True):
-            answers[place] = answer
-        waiting = [place for place in waiting if isinstance(answers[place], TransientError)]
-        if not waiting:
-            break
-    return answers
-
-
-def _holders(actions: Sequence[MeshAction]) -> Step[list[object]]:
-    """Tags of the resources that are to be changed or removed, read anew: a try that got no answer may have taken a while (rule 2). {} of those to be made."""
-    standing = [action for action in actions if action.verb != "create"]
-    found = iter((yield from together([to(MeshApi.tags, action.arn) for action in standing], width=_AT_ONCE)))
-    return [{} if action.verb == "create" else next(found) for action in actions]
-
-
-def _refused(action: MeshAction, holder: object, owner: str) -> object:
-    """Why the action may not be tried again, None where it may."""
-    if action.verb == "create" or isinstance(holder, CrossmeshError):
-        return holder if isinstance(holder, CrossmeshError) else None
-    tags: dict[str, str] = holder  # type: ignore[assignment]
-    if tags.get(OWNER_TAG) == owner or (action.adopt and OWNER_TAG not in tags):
+def _endpoints(this: Run, context: Context) -> Step[EndpointDecision | None]:
+    """What the run decided about endpoints, where the backend asks for it; None = not known."""
+    if not mesh.driver_of(context).backend.reads_endpoints:
         return None
-    return Conflict("NotOurs", f"{action.target} carries our tag no more: somebody made it anew")
+    return (yield from store.load_optional(store.key(this.id, store.ENDPOINTS), EndpointDecision))
 
 
-def _asked(run: Run, context: Context, actions: Sequence[MeshAction]) -> Step[list[object]]:
-    tags = {OWNER_TAG: context.settings.owner}
-    adopted = yield from together([to(MeshApi.tag, action.arn, tags) for action in actions if action.adopt])
-    for answer in adopted:
-        if isinstance(answer, CrossmeshError):
-            return [answer] * len(actions)
-    calls = []
-    for action in actions:
-        token = codec.digest(codec.encode([run.id, run.epoch, action.verb, action.stage, action.target, action.request]))[:36]
-        if action.verb == "delete" or action.request is None:
-            calls.append(to(MeshApi.delete, action.target))
-        elif action.verb == "create":
-            calls.append(to(MeshApi.create, action.request.operation, action.request.input, tags, token))
-        else:
-            operation = action.request.operation.replace("Create", "Update", 1)
-            calls.append(to(MeshApi.update, operation, action.request.input, token))
-    answers: list[object] = yield from together(calls, width=_AT_ONCE)
-    return (yield from _read_back(actions, answers))
-
-
-def _read_back(actions: Sequence[MeshAction], answers: list[object]) -> Step[list[object]]:
-    """What was written must be there: no call of App Mesh takes a condition, so another writer may have come between (API model: version is only returned)."""
-    written = [
-        (place, action) for place, action in enumerate(actions) if action.request is not None and not isinstance(answers[place], CrossmeshError)
-    ]
-    found = yield from together([to(MeshApi.describe, action.target) for _, action in written], width=_AT_ONCE)
-    for (place, action), resource in zip(written, found, strict=True):
-        wanted = action.request.input.get("spec", {}) if action.request else {}
-        if isinstance(resource, CrossmeshError):
-            answers[place] = resource
-        elif resource is None or differences(wanted, resource.spec):
-            answers[place] = Conflict("LostUpdate", f"{action.target} does not show what was written: another writer came between")
-    return answers
-
-
-def _outcome(index: int, action: MeshAction, answer: object) -> MeshOutcome:
-    if isinstance(answer, NotFound):
-        result = "applied" if action.verb == "delete" else "stale"
-        return MeshOutcome(action=index, result=result, detail=str(answer))
-    if isinstance(answer, Conflict):
-        return MeshOutcome(action=index, result="stale", detail=str(answer))
-    if isinstance(answer, CrossmeshError):
-        return MeshOutcome(action=index, result="failed", detail=str(answer))
-    return MeshOutcome(action=index, result="applied")
+TASK = Task(name="reconcile_mesh", request=Request, run=run, manifests="active")

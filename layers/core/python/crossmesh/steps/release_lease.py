@@ -1,16 +1,26 @@
-"""Step `Release lease`: give the right to write back, unless somebody asked for one more pass meanwhile."""
+"""Step `Release lease`: give the right to write back, unless somebody asked for one more pass
+meanwhile.
+"""
 
 import msgspec
 
-from crossmesh.steps import lease
-from crossmesh.steps.calls import Step
-from crossmesh.steps.context import Context, Run
+from crossmesh.effects import Step
+from crossmesh.usecases import lease
+from crossmesh.usecases.context import Context, Run
+from crossmesh.usecases.task import Task
 
 PASSES_AT_MOST = 5
 
 
+def pass_id(execution: str, number: int) -> str:
+    """The run id of an execution's pass; the first is number 0."""
+    return f"{execution}~{number}" if number else execution
+
+
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """The run; `more`: it is not the last of what is under way, so it goes once more unasked. `failed` releases whatever was asked: the schedule looks."""
+    """The run; `more`: it is not the last of what is under way, so it goes once more unasked.
+    `failed` releases whatever was asked: the schedule looks.
+    """
 
     run: Run
     more: bool = False
@@ -18,7 +28,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """`again`: the lease is still held, begin once more with `run`. `look`: it went on for long enough, a look takes up what was asked."""
+    """`again`: the lease is still held, begin once more with `run`. `look`: it went on for long
+    enough, a look takes up what was asked.
+    """
 
     again: bool
     run: Run
@@ -26,7 +38,9 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run(request: Request, context: Context) -> Step[Response]:
-    """Release, or keep for one more pass (under a new run id, so that each pass's inputs are kept)."""
+    """Release, or keep for one more pass (under a new run id, so that each pass's inputs are
+    kept).
+    """
     this = request.run
     if request.failed:
         yield from lease.drop(this)
@@ -37,6 +51,14 @@ def run(request: Request, context: Context) -> Step[Response]:
         return Response(again=False, run=this, look=asked)
     base = this.id.partition("~")[0]
     following = msgspec.structs.replace(
-        this, id=f"{base}~{this.passes + 1}", passes=this.passes + 1, look="", config=context.config, live=context.live
+        this,
+        id=pass_id(base, this.passes + 1),
+        passes=this.passes + 1,
+        look="",
+        config=context.config,
+        live=context.live,
     )
     return Response(again=True, run=following)
+
+
+TASK = Task(name="release_lease", request=Request, run=run, manifests="latest digest")

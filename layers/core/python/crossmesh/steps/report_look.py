@@ -1,4 +1,5 @@
-"""Step `Report look`: a look or run that failed before it held the lease still leaves a line that `status` shows.
+"""Step `Report look`: a look or run that failed before it held the lease still leaves a line that
+`status` shows.
 
 It needs neither settings nor manifests: that they are refused is one of the failures it tells.
 """
@@ -6,12 +7,15 @@ It needs neither settings nor manifests: that they are refused is one of the fai
 import msgspec
 
 from crossmesh import codec
-from crossmesh.core import failure
-from crossmesh.core.report import Report
+from crossmesh.core.reporting import failure
+from crossmesh.core.reporting.report import Report
+from crossmesh.effects import Step, call
 from crossmesh.ports import Clock, State, Telemetry
-from crossmesh.steps import look
-from crossmesh.steps.calls import Step, call
-from crossmesh.steps.context import Context
+from crossmesh.usecases import look
+from crossmesh.usecases import state as store
+from crossmesh.usecases.context import Context
+from crossmesh.usecases.look_lease import left_behind
+from crossmesh.usecases.task import Task
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,9 +43,15 @@ def run(request: Request, context: Context) -> Step[Response]:
         at=now,
         config=context.config,
         version=context.version,
-        failure=failure.told(request.failure),
+        failure=failure.failure_message(request.failure),
+        slow=before.slow if before is not None else {},
         well=well,
+        concerns=before.concerns if before is not None else None,
     )
-    yield from call(State.write, look.LAST, codec.encode(report))
+    yield from store.tell(look.LAST, report)
+    yield from left_behind(request.id)
     yield from call(Telemetry.report, report)
     return Response()
+
+
+TASK = Task(name="report_look", request=Request, run=run, unconfigured=True)

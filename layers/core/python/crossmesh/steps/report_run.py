@@ -1,4 +1,6 @@
-"""Step `Report run`: remember what the plan wants remembered, write the journal, count. The last step under the lease, on success and on failure."""
+"""Step `Report run`: remember what the plan wants remembered, write the journal, count. The last
+step under the lease, on success and on failure.
+"""
 
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -6,19 +8,21 @@ from typing import TypeVar
 import msgspec
 
 from crossmesh import codec
-from crossmesh.core import failure
-from crossmesh.core.actions import RegistryPlan
-from crossmesh.core.mesh_plan import MeshPlan
-from crossmesh.core.report import Report, cluster_lines, convergence_lag, summary
-from crossmesh.core.views import Unseen, View
-from crossmesh.ports import Clock, RunStore, State, Telemetry
-from crossmesh.steps import lease, shifts, store
-from crossmesh.steps.calls import Step, beside, call, to
-from crossmesh.steps.context import Context, Run
-from crossmesh.steps.open_gates import OPEN
-from crossmesh.steps.outcomes import Done, done
+from crossmesh.core.mesh.backend import MeshSummary
+from crossmesh.core.observed import Unseen, View
+from crossmesh.core.registry import next_state as remembering
+from crossmesh.core.registry.plan import Deregister, PlannerState, RegistryPlan
+from crossmesh.core.reporting import failure
+from crossmesh.core.reporting.report import Report, cluster_lines, convergence_lag, summary
+from crossmesh.effects import Step, call, gather, to
+from crossmesh.ports import Clock, State, Telemetry
+from crossmesh.usecases import lease
+from crossmesh.usecases import state as store
+from crossmesh.usecases import traffic_shifts as shifts
+from crossmesh.usecases.context import Context, Run
+from crossmesh.usecases.outcomes import GATE_OPEN, Done, done
+from crossmesh.usecases.task import Task
 
-LAST = "run"
 _TRIES = 5
 
 T = TypeVar("T")
@@ -32,8 +36,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """`look_again`: look once more at `wait_until` (RFC 3339): a confirmation comes due, or another configuration was deployed meanwhile.
-    `more`: all went well and pods are on their way: going once more at once meets them sooner than their hint."""
+    """`look_again`: look once more at `wait_until` (RFC 3339): a confirmation comes due, or another
+    configuration was deployed meanwhile. `more`: all went well and pods are on their way: going
+    once more at once meets them sooner than their hint.
+    """
 
     kind: str
     more: bool = False
@@ -44,85 +50,111 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 def run(request: Request, context: Context) -> Step[Response]:
     """Report; memory is written only where a plan was made and the lease still stands."""
     now = yield from call(Clock.now)
-    this, setbacks = request.run, 0
-    plan, mesh, views, followed, closed, step = yield from beside(
-        store.find(store.key(this.id, "plan"), RegistryPlan),
-        store.find(store.key(this.id, "mesh/0/plan"), MeshPlan),
+    this, unsettled_runs = request.run, 0
+    plan, mesh, views, followed, closed, step = yield from gather(
+        store.load_optional(store.key(this.id, "plan"), RegistryPlan),
+        store.load_optional(store.key(this.id, "mesh/0/summary"), MeshSummary),
         _views(context, this),
         _followed(this),
         _closed_gates(this),
-        shifts.next_due(),
+        shifts.next_due(context),
     )
     kind = "failed" if request.failure else "superseded" if this.config != context.config else "applied"
     found = (yield from done(this, plan, plan.stages)) if plan is not None else Done()
-    told = summary(plan or RegistryPlan(), mesh or MeshPlan())
+    told = summary(plan or RegistryPlan(), mesh or MeshSummary())
     told["stale"] = found.stale
+    memory: PlannerState | None = None
+    cut: tuple[str, ...] = ()
+    if plan is not None and kind == "applied":
+        unsettled_runs = plan.memory.unsettled_runs + 1 if found.unproved or closed else 0
+        known = dict.fromkeys(sorted(action.id for action in found.added), now)
+        unshared = {**dict.fromkeys(found.unshared, now), **plan.memory.unshared}
+        whole = msgspec.structs.replace(
+            plan.memory,
+            registered={**plan.memory.registered, **known},
+            unsettled_runs=unsettled_runs,
+            unshared=unshared,
+        )
+        memory = remembering.fitting(whole)
+        cut = remembering.cut(whole, memory)
     report = Report(
         id=this.id,
         kind=kind,
+        cause=this.cause,
         at=now,
         config=this.config,
         live=this.live,
         version=context.version,
         clusters=cluster_lines(views),
+        ours=_ours(plan, found) if plan is not None and kind == "applied" else -1,
         failed=found.unproved,
         lag=convergence_lag(found.added, views, now) if followed else -1.0,
         seconds=round(now - this.started, 3),
-        failure=failure.told(request.failure),
+        failure=failure.failure_message(request.failure),
         **told,  # type: ignore[arg-type]
     )
+    report = msgspec.structs.replace(report, notes=(*cut, *report.notes))
     kept = store.save(store.key(this.id, "report"), report)
-    writes = [to(State.write, LAST, codec.encode(report))]
-    if plan is not None and kind == "applied":
-        yield from beside(kept, lease.check(this))
-        setbacks = plan.memory.setbacks + 1 if found.unproved or closed else 0
-        known = dict.fromkeys(sorted(action.id for action in found.added), now)
-        memory = msgspec.structs.replace(plan.memory, registered={**plan.memory.registered, **known}, setbacks=setbacks)
-        writes.append(to(State.write, store.MEMORY, codec.encode(memory)))
+    if memory is not None:
+        yield from gather(kept, lease.check(this))
+        yield from store.tell(store.LAST_RUN, report, to(State.write, store.MEMORY, codec.encode(memory)))
     else:
         yield from kept
-    yield from store.all_of(writes)
+        yield from store.tell(store.LAST_RUN, report)
     yield from call(Telemetry.report, report)
-    waits = [at for at in (next_look(plan, setbacks, now) if plan else 0.0, step if kind == "applied" else 0.0) if at]
+    waits = [
+        at for at in (next_look(plan, unsettled_runs, now) if plan else 0.0, step if kind == "applied" else 0.0) if at
+    ]
     due = now if kind == "superseded" else min(waits, default=0.0)
-    more = plan is not None and plan.awaited and kind == "applied" and not setbacks
+    more = plan is not None and plan.pods_pending and kind == "applied" and not unsettled_runs
     return Response(kind=kind, more=more, look_again=due > 0, wait_until=_rfc3339(due) if due else "")
 
 
-def next_look(plan: RegistryPlan, setbacks: int, now: float) -> float:
-    """When to look again, 0 = with the schedule. Something unsettled: 2, 4, … 32 s later, then with the schedule; a confirmation: when it comes due.
+def _ours(plan: RegistryPlan, found: Done) -> int:
+    """How many instances of ours stand registered now; below 0 where a change was not proved."""
+    removed = sum(1 for action in plan.actions if isinstance(action, Deregister))
+    return -1 if found.unproved else plan.registered + len(found.added) - removed
 
-    What could go on at once (`again_at` has passed) waits as the unsettled does, or a run that never gets on would follow itself without a pause.
+
+def next_look(plan: RegistryPlan, unsettled_runs: int, now: float) -> float:
+    """When to look again, 0 = with the schedule. Something unsettled: 2, 4, … 32 s later, then with
+    the schedule; a confirmation: when it comes due.
+
+    What could go on at once (`again_at` has passed) waits as the unsettled does, or a run that
+    never gets on would follow itself without a pause.
     """
-    if not setbacks:
+    if not unsettled_runs:
         return plan.again_at
-    tried, later = setbacks > _TRIES, now + 2.0 ** min(setbacks, _TRIES)
+    tried, later = unsettled_runs > _TRIES, now + 2.0 ** min(unsettled_runs, _TRIES)
     if plan.again_at > now:
         return plan.again_at if tried else min(plan.again_at, later)
     return 0.0 if tried and not plan.again_at else later
 
 
 def _views(context: Context, this: Run) -> Step[tuple[View, ...]]:
-    names = [cluster.name for cluster in context.settings.clusters]
-    found = yield from store.all_of([to(RunStore.get, store.key(this.id, f"views/{name}")) for name in names])
+    found = yield from store.views_of(this.id, [cluster.name for cluster in context.settings.clusters])
     return tuple(
-        msgspec.json.decode(data, type=View) if data else Unseen(cluster=name, cause="crashed", detail="not observed in this run")
-        for name, data in zip(names, found, strict=True)
+        view or Unseen(cluster=name, cause="crashed", detail="not observed in this run") for name, view in found.items()
     )
 
 
 def _followed(this: Run) -> Step[bool]:
-    """Whether the run before this one worked by the same configuration: only then is a pod's wait for its registration the application's lag."""
-    before = yield from call(State.read, LAST)
+    """Whether the run before this one worked by the same configuration: only then is a pod's wait
+    for its registration the application's lag.
+    """
+    before = yield from call(State.read, store.LAST_RUN)
     last = codec.decode(before, Report) if before else None
     return last is not None and last.kind == "applied" and last.config == this.config
 
 
 def _closed_gates(this: Run) -> Step[bool]:
     """Whether a readiness gate could not be opened."""
-    gates = yield from store.find(store.key(this.id, "gates"), dict[str, str])
-    return any(result != OPEN for result in (gates or {}).values())
+    gates = yield from store.load_optional(store.key(this.id, "gates"), dict[str, str])
+    return any(result != GATE_OPEN for result in (gates or {}).values())
 
 
 def _rfc3339(seconds: float) -> str:
     return datetime.fromtimestamp(seconds + 1, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+TASK = Task(name="report_run", request=Request, run=run, manifests="digest")

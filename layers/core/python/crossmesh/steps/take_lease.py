@@ -3,12 +3,14 @@
 import msgspec
 
 from crossmesh import codec
-from crossmesh.core.actions import Operator
+from crossmesh.core.registry.plan import ManualOverrides
+from crossmesh.effects import Step, call, to
 from crossmesh.ports import Clock, RunStore, State
-from crossmesh.steps import lease, store
-from crossmesh.steps.calls import Step, call, to
-from crossmesh.steps.context import Context, Run
-from crossmesh.steps.handing import Handed, Planned
+from crossmesh.usecases import lease
+from crossmesh.usecases import state as store
+from crossmesh.usecases.context import Context, Run
+from crossmesh.usecases.plan_handoff import PlanHandoff, PlanRef
+from crossmesh.usecases.task import Task
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,24 +22,30 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """`held`: another execution has the lease and will go once more, or everything is paused, or Mode observe forbids to write.
+    """`held`: another execution has the lease and will go once more, or everything is paused, or
+    Mode observe forbids to write.
 
-    Otherwise `run` is what the other steps get, and `planned`, where it is `ready`, the look's plan, by which it goes on without observing again.
+    Otherwise `run` is what the other steps get, and `planned`, where it is `ready`, the look's
+    plan, by which it goes on without observing again.
     """
 
     held: bool
     run: Run
     ready: bool = False
-    planned: Planned | None = None
+    planned: PlanRef | None = None
 
 
 def run(request: Request, context: Context) -> Step[Response]:
     """Take the lease for `request.execution`."""
     now = yield from call(Clock.now)
-    reads = [to(State.read, store.OPERATOR), to(State.read_lease, lease.NAME), *([to(RunStore.get, request.look)] if request.look else ())]
-    asked, found, *looked = yield from store.all_of(reads)
-    operator = codec.decode(asked, Operator) if asked else Operator()
-    handed = codec.decode(looked[0], Handed) if looked and looked[0] else Handed()
+    reads = [
+        to(State.read, store.OPERATOR),
+        to(State.read_lease, lease.NAME),
+        *([to(RunStore.get, request.look)] if request.look else ()),
+    ]
+    asked, found, *looked = yield from store.batch_or_raise(reads)
+    operator = codec.decode(asked, ManualOverrides) if asked else ManualOverrides()
+    handed = codec.decode(looked[0], PlanHandoff) if looked and looked[0] else PlanHandoff()
     forbidden = operator.paused or context.mode == "observe"
     taken = None if forbidden else (yield from lease.take(request.execution, found, again=handed.again))
     since = yield from call(Clock.now)  # taking it may have lasted
@@ -49,6 +57,10 @@ def run(request: Request, context: Context) -> Step[Response]:
         config=context.config,
         look=request.look,
         live=context.live,
+        cause=handed.report.cause if handed.report else "manual",
         started=now,
     )
     return Response(held=taken is None, run=this, ready=good, planned=handed.planned if good else None)
+
+
+TASK = Task(name="take_lease", request=Request, run=run, manifests="digest")

@@ -1,19 +1,21 @@
 """Step `Verify registry`: a 200 is not success (rule 8).
 
-One DiscoverInstances a service proves the end state; only what is missing there is asked for by its operation.
+One DiscoverInstances a service proves the end state; only what is missing there is asked for by its
+operation.
 """
 
 import msgspec
 
-from crossmesh.core import endpoints as ep
-from crossmesh.core.actions import Deregister, Outcome, Register, RegistryPlan
-from crossmesh.core.views import Instance
+from crossmesh.core.observed import Instance
+from crossmesh.core.registry import endpoints as ep
+from crossmesh.core.registry.plan import Deregister, Outcome, Register, RegistryPlan
+from crossmesh.effects import Step, batch, call, gather, to
 from crossmesh.errors import CrossmeshError, NotFound
 from crossmesh.ports import Clock, Operation, Registry
-from crossmesh.steps import store
-from crossmesh.steps.calls import Step, beside, call, to, together
-from crossmesh.steps.context import Context, Run
-from crossmesh.steps.outcomes import settled, stage_of
+from crossmesh.usecases import state as store
+from crossmesh.usecases.context import Context, Run
+from crossmesh.usecases.outcomes import outcomes_of_stage, stage_of
+from crossmesh.usecases.task import Task
 
 PATIENCE = 30.0  # seconds; AWS's own controllers poll operations for up to 60 s at 2 to 3 s each
 _FIRST_WAIT, _LONGEST_WAIT, _ASK_AFTER, _ASKED_AT_MOST = (
@@ -33,7 +35,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """`next_stage`: where the plan goes on (0 = done). `pending` and `failed` make the run look again."""
+    """`next_stage`: where the plan goes on (0 = done). `pending` and `failed` make the run look
+    again.
+    """
 
     verified: int
     pending: int
@@ -43,35 +47,45 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(request: Request, _context: Context) -> Step[Response]:
     """Wait until each touched service shows what was applied, or patience ends."""
-    plan, outcomes = yield from beside(store.load(request.plan, RegistryPlan), settled(request.run, request.stage))
+    plan, outcomes = yield from gather(
+        store.load(request.plan, RegistryPlan), outcomes_of_stage(request.run, request.stage)
+    )
     expected = {
         index: action
         for index, action in stage_of(plan, request.stage)
-        if isinstance(action, Register | Deregister) and index in outcomes and outcomes[index].result == "applied" and outcomes[index].operation
+        if isinstance(action, Register | Deregister)
+        and index in outcomes
+        and outcomes[index].result == "applied"
+        and outcomes[index].operation
     }
-    missing, failed = yield from _wait(expected, outcomes)
+    missing, failed = yield from _wait(plan, expected, outcomes)
     problems = sum(1 for outcome in outcomes.values() if outcome.result in ("failed", "busy", "stale"))
-    yield from store.save(store.key(request.run.id, f"verified/{request.stage}"), {"missing": sorted(missing), "failed": failed})
+    yield from store.save(
+        store.key(request.run.id, f"verified/{request.stage}"), {"missing": sorted(missing), "failed": failed}
+    )
     following = [stage for stage in plan.stages if stage > request.stage]
     return Response(
         verified=len(expected) - len(missing),
         pending=len(missing) - len(failed),
         failed=len(failed) + problems,
-        next_stage=following[0] if following else 0,  # what waits for a proof (`Deregister.after`) asks for it itself; the rest is not frozen
+        # What waits for a proof (`Deregister.after`) asks for it itself; the rest is not frozen
+        next_stage=following[0] if following else 0,
     )
 
 
 def _wait(
-    expected: dict[int, Register | Deregister], outcomes: dict[int, Outcome]
+    plan: RegistryPlan, expected: dict[int, Register | Deregister], outcomes: dict[int, Outcome]
 ) -> Step[tuple[dict[int, Register | Deregister], dict[str, str]]]:
-    """What discovery does not show in time, and which of it failed for good. Operations are asked for only where a second brought nothing new."""
+    """What discovery does not show in time, and which of it failed for good. Operations are asked
+    for only where a second brought nothing new.
+    """
     started = yield from call(Clock.now)
     wait, missing, failed = _FIRST_WAIT, dict(expected), dict[str, str]()
     if missing:
         yield from call(Clock.sleep, wait)
     while missing:
         before = len(missing)
-        missing = yield from _missing(missing)
+        missing = yield from _missing(plan, missing)
         now = yield from call(Clock.now)
         if not missing or now - started > PATIENCE:
             break
@@ -85,17 +99,25 @@ def _wait(
     return missing, failed
 
 
-def _missing(expected: dict[int, Register | Deregister]) -> Step[dict[int, Register | Deregister]]:
+def _missing(plan: RegistryPlan, expected: dict[int, Register | Deregister]) -> Step[dict[int, Register | Deregister]]:
     """Those of `expected` that discovery does not show yet."""
-    places = sorted({(action.namespace, action.service) for action in expected.values()})
-    answers = yield from together([to(Registry.discover, namespace, service) for namespace, service in places])
+    service_names = sorted({(action.namespace, action.service) for action in expected.values()})
+    answers = yield from batch(
+        [to(Registry.discover, *plan.discovered_by(namespace, service)) for namespace, service in service_names]
+    )
     shown: dict[tuple[str, str], dict[str, Instance] | None] = {}
-    for place, answer in zip(places, answers, strict=True):
+    for place, answer in zip(service_names, answers, strict=True):
         if isinstance(answer, NotFound):
             shown[place] = {}
         else:
-            shown[place] = None if isinstance(answer, CrossmeshError) else {instance.id: instance for instance in answer}
-    return {index: action for index, action in expected.items() if not _shows(shown[action.namespace, action.service], action)}
+            shown[place] = (
+                None if isinstance(answer, CrossmeshError) else {instance.id: instance for instance in answer}
+            )
+    return {
+        index: action
+        for index, action in expected.items()
+        if not _shows(shown[action.namespace, action.service], action)
+    }
 
 
 def _shows(instances: dict[str, Instance] | None, action: Register | Deregister) -> bool:
@@ -104,15 +126,20 @@ def _shows(instances: dict[str, Instance] | None, action: Register | Deregister)
     found = instances.get(action.id)
     if isinstance(action, Deregister):
         return found is None
-    return found is not None and all(found.attributes.get(k) == v for k, v in action.attributes.items() if k != ep.INIT_HEALTH)
+    return found is not None and all(
+        found.attributes.get(k) == v for k, v in action.attributes.items() if k != ep.INIT_HEALTH
+    )
 
 
 def _failed(missing: dict[int, Register | Deregister], outcomes: dict[int, Outcome]) -> Step[dict[str, str]]:
     """Operations that ended in FAIL, by the instance they were for."""
     asked = sorted(missing)[:_ASKED_AT_MOST]
-    answers = yield from together([to(Registry.operation, outcomes[index].operation) for index in asked])
+    answers = yield from batch([to(Registry.operation, outcomes[index].operation) for index in asked])
     return {
         missing[index].id: f"{answer.code}: {answer.message}"
         for index, answer in zip(asked, answers, strict=True)
         if isinstance(answer, Operation) and answer.status == "FAIL"
     }
+
+
+TASK = Task(name="verify_registry", request=Request, run=run, manifests="digest")

@@ -1,0 +1,1 @@
+"""Kubernetes' API as the `Clusters` port."""

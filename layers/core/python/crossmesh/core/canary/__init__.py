@@ -1,0 +1,1 @@
+"""Samples in, a verdict out: whether the answers keep what the routes promise."""

@@ -1,0 +1,1 @@
+"""Facts along a request's path in, the broken layers with evidence and fix out."""

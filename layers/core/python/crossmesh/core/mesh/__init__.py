@@ -1,0 +1,1 @@
+"""The topology in, what each mesh backend must change out; traffic shifts and what they promise."""

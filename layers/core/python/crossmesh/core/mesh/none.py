@@ -1,0 +1,41 @@
+"""`mesh.backend: none`: registry, drift and canaries alone. It keeps no routes, so it sees nothing
+and plans nothing.
+"""
+
+from collections.abc import Iterable
+
+from crossmesh.core.documents import Document, Finding
+from crossmesh.core.mesh.backend import MeshDesired, MeshSummary
+from crossmesh.core.topology import Topology
+
+
+class NoBackend:
+    """Implements `core.mesh.backend.MeshBackend`. It has nothing to observe, so its view is None;
+    its plan is the empty summary.
+    """
+
+    name = "none"
+    about = "keeps no routes: registry, drift and canaries only"
+    keeps_mesh = False
+    reads_endpoints = False
+    service = ""
+    most_endpoints = 0
+
+    def unsupported(self, topology: Topology, documents: Iterable[Document]) -> tuple[Finding, ...]:
+        """Nothing: whoever chooses it wants no routes kept."""
+        del topology, documents
+        return ()
+
+    def render(self, topology: Topology, *, ip_family: str) -> tuple[object, ...]:
+        """Nothing."""
+        del topology, ip_family
+        return ()
+
+    def plan(self, desired: MeshDesired, view: None) -> MeshSummary:
+        """Nothing, whatever is declared."""
+        del desired, view
+        return MeshSummary()
+
+    def summarize(self, plan: MeshSummary) -> MeshSummary:
+        """The plan itself."""
+        return plan

@@ -1,0 +1,1 @@
+"""Views of clusters and of Cloud Map in, a plan of registrations out."""

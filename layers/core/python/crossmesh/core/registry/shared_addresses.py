@@ -1,0 +1,76 @@
+"""Cloud Map services whose records take no second instance with one address: what stands for a pod
+there, and what must leave first. Pure.
+
+AWS does not say whether two instances of one service may share an address in A or AAAA records;
+hashicorp/consul-aws#20 reports that they may not. So nothing is assumed: a service is known for it
+(`Memory.unshared`) once it has refused an add whose address another of its instances held. From
+then on an instance of AWS's controller is taken over under its own id, because neither way with two
+ids would end: ours first is refused, theirs out first loses a live pod.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import msgspec
+
+from crossmesh.core.observed import Instance, ServiceView
+from crossmesh.core.registry import endpoints as ep
+from crossmesh.core.registry.adoption import pod_of
+from crossmesh.core.registry.planning import Snapshot
+
+
+def in_place(scene: Snapshot, wanted: Sequence[ep.Endpoint]) -> tuple[ep.Endpoint, ...]:
+    """The endpoints, under the ids by which their pods stand, or may be taken over, where no second
+    instance with their address is taken.
+    """
+    if not scene.memory.unshared:
+        return tuple(wanted)
+    standing = {key: _standing(scene, key) for key in scene.memory.unshared if key in scene.services}
+    claims = Counter((e.key, e.pod, e.address) for e in wanted if e.key in standing)
+    found = []
+    for endpoint in wanted:
+        ids = standing.get(endpoint.key)
+        if ids is not None and endpoint.id not in ids.known:
+            place = endpoint.pod, endpoint.address
+            other = ids.ours.get((endpoint.cluster, endpoint.uid)) or (
+                ids.left.get(place) if claims[(endpoint.key, *place)] == 1 else None
+            )
+            endpoint = msgspec.structs.replace(endpoint, id=other) if other else endpoint
+        found.append(endpoint)
+    return tuple(sorted(found, key=lambda endpoint: endpoint.id))
+
+
+class _Ids(msgspec.Struct, frozen=True, kw_only=True):
+    """Ids in one service: all; ours by (cluster, uid); those that may be taken over by (pod,
+    address).
+    """
+
+    known: frozenset[str]
+    ours: dict[tuple[str, str], str]
+    left: dict[tuple[str, str], str]
+
+
+def _standing(scene: Snapshot, key: str) -> _Ids:
+    left = scene.left.get(key, ()) if scene.adopting else ()
+    return _Ids(
+        known=frozenset(i.id for i in scene.services[key].instances),
+        ours={(i.attributes.get(ep.CLUSTER, ""), i.attributes.get(ep.POD_UID, "")): i.id for i in scene.ours[key]},
+        left={(pod_of(i), ep.address_of(i)): i.id for i in left},
+    )
+
+
+def may_take_over(scene: Snapshot, service: ServiceView, old: Instance, endpoint: ep.Endpoint) -> bool:
+    """Whether an instance of AWS's controller is marked as ours where it stands."""
+    if service.key not in scene.memory.unshared or not scene.adopting:
+        return False
+    return old in scene.left.get(service.key, ()) and (pod_of(old), ep.address_of(old)) == (
+        endpoint.pod,
+        endpoint.address,
+    )
+
+
+def holders(service: ServiceView) -> dict[str, Instance]:
+    """Address -> the instance that holds it, where the service has A or AAAA records."""
+    if not {"A", "AAAA"} & set(service.records):
+        return {}
+    return {address: i for i in service.instances if (address := ep.address_of(i))}

@@ -1,0 +1,1 @@
+"""crossmesh.yaml to settings: its rules, its messages, its JSON Schema."""

@@ -1,0 +1,1 @@
+"""Own Envoys: what is published for them."""

@@ -1,0 +1,1 @@
+"""Second opinions: what others wrote judges template, state machines, patterns and policies."""
