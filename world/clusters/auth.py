@@ -13,6 +13,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from world.clusters.objects import ApiError
+from world.clusters.projected_tokens import ProjectedTokens
 from world.clusters.store import Store
 
 PREFIX = "k8s-aws-v1."
@@ -42,6 +43,7 @@ class Authenticator:
         self._fixed: dict[str, Who] = {admin_token: ("admin", frozenset({"system:masters", "system:authenticated"}))}
         self._known: dict[str, tuple[float, Who]] = {}
         self._lock = threading.Lock()
+        self.projected = ProjectedTokens()
 
     def who(self, token: str) -> Who:
         """The caller; ApiError 401."""

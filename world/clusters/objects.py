@@ -15,9 +15,12 @@ KINDS: dict[str, dict[str, str]] = {
         "namespaces": "Namespace",
         "serviceaccounts": "ServiceAccount",
         "configmaps": "ConfigMap",
+        "secrets": "Secret",
         "events": "Event",
     },
     "apps": {"deployments": "Deployment", "replicasets": "ReplicaSet"},
+    "policy": {"poddisruptionbudgets": "PodDisruptionBudget"},
+    "networking.k8s.io": {"networkpolicies": "NetworkPolicy"},
     "discovery.k8s.io": {"endpointslices": "EndpointSlice"},
     "rbac.authorization.k8s.io": {
         "roles": "Role",
@@ -39,6 +42,8 @@ KINDS: dict[str, dict[str, str]] = {
 VERSIONS = {
     "": "v1",
     "apps": "v1",
+    "policy": "v1",
+    "networking.k8s.io": "v1",
     "discovery.k8s.io": "v1",
     "rbac.authorization.k8s.io": "v1",
     "apiextensions.k8s.io": "v1",

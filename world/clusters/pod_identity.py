@@ -36,7 +36,8 @@ class PodIdentity:
             "KUBERNETES_SERVICE_HOST": "127.0.0.1",
             "KUBERNETES_SERVICE_PORT": str(self._about["port"]),
             "CROSSMESH_SERVICE_ACCOUNT_FOLDER": str(folder),
-            "CROSSMESH_HEALTH": f"{pod['status']['podIP']}:8081",  # pods share this machine's network
+            **_places(pod["status"]["podIP"]),
+            **self._projected(pod, folder),
             "AWS_CONFIG_FILE": "/dev/null",
             "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
         }
@@ -76,6 +77,19 @@ class PodIdentity:
             raise ApiError(403, "Forbidden", found["refused"])
         return found
 
+    def _projected(self, pod: Object, folder: Path) -> dict[str, str]:
+        """The tokens of the pod's volumes, as the kubelet writes them; here in the pod's folder."""
+        namespace, account = pod["metadata"]["namespace"], pod["spec"].get("serviceAccountName", "default")
+        found = {}
+        for volume in pod["spec"].get("volumes") or ():
+            for source in (volume.get("projected") or {}).get("sources") or ():
+                wanted = source.get("serviceAccountToken")
+                if wanted:
+                    file = folder / f"{volume['name']}-{wanted['path']}"
+                    file.write_text(self._auth.projected.issue(namespace, account, [wanted["audience"]], pod, wanted["expirationSeconds"]))
+                    found["CROSSMESH_TOKEN"] = str(file)
+        return found
+
     def _role(self, pod: Object) -> str:
         try:
             with urllib.request.urlopen(f"{url(self._document, 'aws')}/_world/pod-identities/{self._cluster}", timeout=2) as answer:
@@ -93,4 +107,17 @@ def _given(pod: Object, store: Store) -> dict[str, str]:
             found |= store.get(("", "configmaps", pod["metadata"]["namespace"], source["configMapRef"]["name"])).get("data") or {}
         except ApiError:
             continue
-    return found | {item["name"]: item.get("value", "") for item in container.get("env") or ()}
+    return found | {item["name"]: item.get("value") or _field(pod, item) for item in container.get("env") or ()}
+
+
+def _field(pod: Object, item: Object) -> str:
+    """The downward API's value of a variable, "" where it names no field."""
+    value: Any = pod
+    for part in str(((item.get("valueFrom") or {}).get("fieldRef") or {}).get("fieldPath", "")).split("."):
+        value = value.get(part, "") if isinstance(value, dict) else ""
+    return value if isinstance(value, str) else ""
+
+
+def _places(address: str) -> dict[str, str]:
+    """Where programs of ours listen: pods share this machine's network, so each takes its own address."""
+    return {"CROSSMESH_HEALTH": f"{address}:8081", "CROSSMESH_LISTEN": f"{address}:8443", "CROSSMESH_HTTP": f"{address}:8081"}

@@ -106,6 +106,10 @@ class Handler(BaseHTTPRequestHandler):
             if url.path in ("/readyz", "/healthz", "/livez"):
                 return self._send(200, b"ok")
             who = self.auth.who((self.headers.get("Authorization") or "").removeprefix("Bearer "))
+            if url.path == "/.well-known/openid-configuration":
+                return self._send(200, self.auth.projected.configuration())
+            if url.path == "/openid/v1/jwks":
+                return self._send(200, self.auth.projected.keys())
             discovered = _discovery(url.path.rstrip("/"))
             if discovered is not None:
                 return self._send(200, discovered)
@@ -123,6 +127,8 @@ class Handler(BaseHTTPRequestHandler):
         if not found or found["res"] not in KINDS.get(group, {}):
             if found and found["res"] in ("selfsubjectaccessreviews", "selfsubjectreviews"):
                 return self._send(201, self._reviewed(found["res"], body, who))
+            if found and found["res"] == "tokenreviews" and self.command == "POST":
+                return self._token_review(body, who)
             raise ApiError(404, "NotFound", "the server could not find the requested resource")
         if group in CUSTOM and ("apiextensions.k8s.io", "customresourcedefinitions", "", f"{found['res']}.{group}") not in self.store.objects:
             raise ApiError(404, "NotFound", "the server could not find the requested resource")
@@ -144,6 +150,8 @@ class Handler(BaseHTTPRequestHandler):
             return self._watch(key, query, match) if verb == "watch" else self._list(key, query, match)
         if verb == "get":
             return self._send(200, _scale(self.store.get(key)) if sub == "scale" else self.store.raw(key))
+        if verb == "create" and (resource, sub) == ("serviceaccounts", "token"):
+            return self._send(201, self.auth.projected.request(namespace, name, body, self._bound(namespace, body)))
         if verb == "create":
             return self._send(201, self.store.create(key, body))
         if verb == "delete":
@@ -161,6 +169,19 @@ class Handler(BaseHTTPRequestHandler):
         asked = (body.get("spec") or {}).get("resourceAttributes") or {}
         names = ("verb", "group", "resource", "namespace", "name", "subresource")
         return {**body, "status": {"allowed": allowed(self.store, who, *(asked.get(name, "") for name in names))}}
+
+    def _token_review(self, body: Any, who: Who) -> None:
+        """Whose is a token? Asked by servers that trust this cluster."""
+        if not allowed(self.store, who, "create", "authentication.k8s.io", "tokenreviews", "", "", ""):
+            raise ApiError(
+                403, "Forbidden", f'tokenreviews.authentication.k8s.io is forbidden: User "{who[0]}" cannot create resource "tokenreviews"'
+            )
+        self._send(201, self.auth.projected.review(body))
+
+    def _bound(self, namespace: str, body: Any) -> Object | None:
+        """The pod that a requested token is for."""
+        ref = (body.get("spec") or {}).get("boundObjectRef") or {}
+        return self.store.get(("", "pods", namespace, ref["name"])) if ref.get("kind") == "Pod" else None
 
     def _changed(self, key: tuple[str, str, str, str], sub: str, body: Any) -> Object:
         kind = self.headers.get("Content-Type", "")

@@ -1,4 +1,4 @@
-"""Pods that are processes of their own: the watcher, from this working copy, as its image would run it. Started again when they end, as a kubelet does."""
+"""Pods that are processes of their own: the watcher and the server of Envoys, from this working copy, as its image would run it. Started again when they end, as a kubelet does."""
 
 import contextlib
 import signal
@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-COMMANDS = {"crossmesh-watcher": ["-m", "crossmesh_watcher"]}
+COMMANDS = {"crossmesh-watcher": ["-m", "crossmesh_watcher"], "crossmesh-xds": ["-m", "crossmesh_xds"]}
+SOURCES = {"crossmesh-watcher": "watcher", "crossmesh-xds": "xds"}
 RESTART_S, GRACE_S = 1.0, 5.0
 
 
@@ -28,7 +29,7 @@ class PodProcesses:
         uid = pod["metadata"]["uid"]
         variables = {
             **self.environments[cluster](pod),
-            "PYTHONPATH": str(ROOT / "watcher"),
+            "PYTHONPATH": str(ROOT / SOURCES[image_of(pod)]),
             "PYTHONDONTWRITEBYTECODE": "1",
             "PATH": "/usr/bin:/bin",
         }

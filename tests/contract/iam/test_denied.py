@@ -101,6 +101,20 @@ def test_a_watcher_hints_and_starts_nothing_else() -> None:
     assert not hints()
 
 
+def test_a_server_of_envoys_reads_one_item_and_writes_its_heartbeat_alone() -> None:
+    def may(action: str, *keys: str) -> bool:
+        return allowed("EnvoyServerRole", action, ITEM, **({"dynamodb:LeadingKeys": list(keys)} if keys else {}))
+
+    assert may("dynamodb:GetItem", "snapshots/pointer")
+    assert may("dynamodb:PutItem", "snapshots/servers/eksc1/xds-0")
+    assert not may("dynamodb:GetItem", "document/look")
+    assert not may("dynamodb:PutItem", "snapshots/pointer")
+    assert not may("dynamodb:PutItem", "lease/run")
+    assert not may("dynamodb:PutItem", "snapshots/servers/eksc1/xds-0", "snapshots/pointer")
+    assert not may("dynamodb:GetItem")
+    assert not may("dynamodb:PutItem")
+
+
 def marks(**context: Any) -> bool:
     return allowed("ReconcileMeshFunctionRole", "appmesh:TagResource", ROUTE, **context)
 

@@ -138,8 +138,13 @@ def test_the_function_that_writes_to_security_groups_reaches_state_and_run_store
 def test_no_role_is_left_unchecked() -> None:
     known = {f"{name}Role" for name in (*FUNCTIONS, *MACHINES)} | {role_of(name) for name in triggers()}
     others = set(TEMPLATE.of_type("AWS::IAM::Role")) - known
-    assert others == {"WatcherRole", "WatcherIrsaRole"}, f"say in this file what {others} may do"
-    for watcher in others:
+    watchers, server = {"WatcherRole", "WatcherIrsaRole"}, "EnvoyServerRole"
+    assert others == {*watchers, server}, f"say in this file what {others} may do"
+    objects = f"{TEMPLATE.arn('Bucket')}/snapshots/*"
+    table = TEMPLATE.arn("Table")
+    assert allowed(server) == {("dynamodb:GetItem", table), ("dynamodb:PutItem", table), ("s3:GetObject", objects)}
+    assert managed(server) == set()
+    for watcher in watchers:
         assert allowed(watcher) == {("events:PutEvents", TEMPLATE.arn("Hints"))}
         assert managed(watcher) == set()
 
