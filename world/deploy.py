@@ -127,10 +127,36 @@ def install_watchers(world: Any, stack: str = STACK) -> None:
     for name in document["clusters"]:
         if not eks.list_pod_identity_associations(clusterName=name, **account)["associations"]:
             eks.create_pod_identity_association(clusterName=name, **account, roleArn=outputs["WatcherRoleArn"])
-        for item in yaml.safe_load_all(_overlay(Path(document["dir"]) / "watchers" / name, name, outputs["HintBusArn"])):
+        values = {"CROSSMESH_CLUSTER": name, "CROSSMESH_HINT_BUS": outputs["HintBusArn"], "CROSSMESH_NAMESPACES": "appmesh-demo"}
+        for item in yaml.safe_load_all(_overlay(Path(document["dir"]) / "watchers" / name, "watcher", "crossmesh-watcher", values)):
             Cluster(document, name).apply(item)
     for name in document["clusters"]:
         wait_for(lambda name=name: watcher_ready(document, name), 60, f"the watcher of {name}")
+
+
+def install_servers(world: Any, stack: str = STACK) -> None:
+    """Servers of Envoys in each cluster as a user installs them (xds/README.md): an overlay, a Pod Identity association, apply. They are ready once a
+    snapshot is published.
+    """
+    from world.clusters.client import Cluster
+
+    document = read_world(world)
+    outputs = stack_outputs(document, stack)
+    eks = client(document, "eks")
+    account = {"namespace": "crossmesh", "serviceAccount": "crossmesh-xds"}
+    for name in document["clusters"]:
+        if not eks.list_pod_identity_associations(clusterName=name, **account)["associations"]:
+            eks.create_pod_identity_association(clusterName=name, **account, roleArn=outputs["EnvoyServerRoleArn"])
+        values = {
+            "CROSSMESH_CLUSTER": name,
+            "CROSSMESH_TABLE": outputs["StateTable"],
+            "CROSSMESH_BUCKET": outputs["RunStore"],
+            "CROSSMESH_REGION": document["region"],
+        }
+        cluster = Cluster(document, name)
+        cluster.apply({"kind": "Namespace", "apiVersion": "v1", "metadata": {"name": "crossmesh"}})
+        for item in yaml.safe_load_all(_overlay(Path(document["dir"]) / "servers" / name, "xds", "crossmesh-xds", values)):
+            cluster.apply(item)
 
 
 def scale_watchers(world: Any, replicas: int) -> None:
@@ -162,18 +188,13 @@ def watcher_ready(document: dict[str, Any], cluster: str) -> bool:
     return False
 
 
-def _overlay(folder: Path, cluster: str, bus: str) -> str:
-    """What `kubectl apply -k` would send for one cluster."""
+def _overlay(folder: Path, source: str, config_map: str, values: dict[str, str]) -> str:
+    """What `kubectl apply -k` would send for one cluster: a base of ours with the values of one config map."""
     folder.mkdir(parents=True, exist_ok=True)
     overlay = {
         "namespace": "crossmesh",
-        "resources": [os.path.relpath(ROOT / "watcher" / "deploy" / "base", folder)],
-        "configMapGenerator": [
-            {
-                "name": "crossmesh-watcher",
-                "literals": [f"CROSSMESH_CLUSTER={cluster}", f"CROSSMESH_HINT_BUS={bus}", "CROSSMESH_NAMESPACES=appmesh-demo"],
-            }
-        ],
+        "resources": [os.path.relpath(ROOT / source / "deploy" / "base", folder)],
+        "configMapGenerator": [{"name": config_map, "literals": [f"{key}={value}" for key, value in values.items()]}],
     }
     (folder / "kustomization.yaml").write_text(yaml.safe_dump(overlay))
     return subprocess.run(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-PARTS = ("ministack", "control", "aws", "xds", "front", "front_tls", "resolver", "xray", "dataplane")
+PARTS = ("ministack", "control", "aws", "xds", "front", "front_tls", "resolver", "xray", "dataplane", "own")
 CLUSTERS = {"eksc1": 2, "eksc2": 3}  # nodes each, as in the walkthrough
 LISTENING = range(21_000, 32_000)
 CLAIMS = "127.1.255.254"

@@ -94,6 +94,7 @@ class Control:
             "terminating": "deletionTimestamp" in meta,
             "sidecar": self.runtime.has_sidecar(pod),
             "labels": meta.get("labels") or {},
+            "account": pod["spec"].get("serviceAccountName", "default"),
             "virtual_node": _env(pod).get("APPMESH_VIRTUAL_NODE_NAME", ""),
         }
 

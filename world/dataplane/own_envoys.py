@@ -6,6 +6,7 @@ All else passes as it is: an Envoy's token, its requests, versions and refusals,
 
 import asyncio
 import base64
+import contextlib
 import json
 import random
 import time
@@ -13,17 +14,18 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import grpc
 from grpc import aio
 
 from world.clusters.client import Cluster
 from world.dataplane import messages
+from world.dataplane.configuration import bootstrap
 from world.dataplane.names import CLUSTER, LISTENER, Spec, typed
-from world.dataplane.pods_view import PodsView
 from world.dataplane.placing import placed
+from world.dataplane.pods_view import PodsView
 
 AUDIENCE, IMAGE, PORT, NAME = "crossmesh-xds", "crossmesh-xds", 8443, "crossmesh-xds.crossmesh.svc"
-ADMIN = 9901
 RENEW_S = 1800.0
 QUIET_S = 0.3  # nothing said for so long, and all acknowledged: an Envoy has what its server has
 _SECRET = ("crossmesh", "crossmesh-xds-authority")
@@ -60,58 +62,51 @@ class OwnServers:
 
     # --- what an Envoy starts with ---------------------------------------------------------------------------------------------------
 
-    async def bootstrap(self, pod: dict[str, Any]) -> Spec:
-        """Of the Envoy in a pod; writes its token before."""
-        await self.renew(pod)
-        endpoint = {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": self._document["ports"]["own"]}}}}
-        secret = {
-            "name": "token",
-            "sds_config": {"path_config_source": {"path": str(self._token(pod)), "watched_directory": {"path": str(self._token(pod).parent)}}},
+    def bootstrap(self, pod: dict[str, Any]) -> Spec:
+        """Of the Envoy in a pod; its token is written before."""
+        self._renew(pod)
+        found = bootstrap(pod["virtual_node"], pod["ip"], self._document["ports"]["own"])
+        found["node"] = {
+            "id": pod["virtual_node"],
+            "cluster": pod["virtual_node"],
+            "metadata": {"address": pod["ip"], "cluster": pod["cluster"]},
         }
+        file = self._token(pod)
+        secret = {"name": "token", "sds_config": {"path_config_source": {"path": str(file), "watched_directory": {"path": str(file.parent)}}}}
         generic = typed("generic", "extensions.http.injected_credentials.generic.v3.Generic", credential=secret, header_value_prefix="Bearer ")
         injector = typed("token", "extensions.filters.http.credential_injector.v3.CredentialInjector", overwrite=True, credential=generic)
         codec = typed("codec", "extensions.filters.http.upstream_codec.v3.UpstreamCodec")
-        protocol = {"explicit_http_config": {"http2_protocol_options": {}}, "http_filters": [injector, codec]}
-        cluster = {
-            "name": "crossmesh-xds",
-            "type": "STATIC",
-            "connect_timeout": "1s",
-            "load_assignment": {"cluster_name": "crossmesh-xds", "endpoints": [{"lb_endpoints": [endpoint]}]},
-            "typed_extension_protocol_options": {
-                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": typed("", _OPTIONS, **protocol)["typed_config"]
-            },
-        }
+        speaks = {"explicit_http_config": {"http2_protocol_options": {}}, "http_filters": [injector, codec]}
+        management = found["static_resources"]["clusters"][0]
+        options = {f"envoy.{_OPTIONS}": typed("", _OPTIONS, **speaks)["typed_config"]}
+        management["typed_extension_protocol_options"] = options
         back_off = {"retry_back_off": {"base_interval": "0.2s", "max_interval": "2s"}}
-        source = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
-        return {
-            "node": {
-                "id": pod["virtual_node"],
-                "cluster": pod["virtual_node"],
-                "metadata": {"address": pod["ip"], "cluster": pod["cluster"]},
-            },
-            "admin": {"address": {"socket_address": {"address": pod["ip"], "port_value": ADMIN}}},
-            "dynamic_resources": {
-                "ads_config": {
-                    "api_type": "GRPC",
-                    "transport_api_version": "V3",
-                    "set_node_on_first_message_only": True,
-                    "grpc_services": [{"envoy_grpc": {"cluster_name": "crossmesh-xds", "retry_policy": back_off}}],
-                },
-                "cds_config": source,
-                "lds_config": source,
-            },
-            "static_resources": {"clusters": [cluster]},
-            "layered_runtime": {"layers": [{"name": "static", "static_layer": {"re2.max_program_size.error_level": 1000}}]},
+        stream = {
+            "api_type": "GRPC",
+            "transport_api_version": "V3",
+            "set_node_on_first_message_only": True,
+            "grpc_services": [{"envoy_grpc": {"cluster_name": management["name"], "retry_policy": back_off}}],
         }
+        source = {"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"}
+        found["dynamic_resources"] = {"ads_config": stream, "cds_config": source, "lds_config": source}
+        return found
 
-    async def renew(self, pod: dict[str, Any]) -> None:
-        """The kubelet's part: a token of the pod's account for the servers, and a new one long before it ends."""
+    async def renew(self) -> None:
+        """The kubelet's part: a new token for each pod long before its token ends, until cancelled."""
+        while True:
+            await asyncio.sleep(30)
+            for pod in self._view.pods:
+                if pod["uid"] in self._tokens:
+                    with contextlib.suppress(OSError):
+                        await asyncio.to_thread(self._renew, pod)
+
+    def _renew(self, pod: dict[str, Any]) -> None:
         if time.monotonic() - self._tokens.get(pod["uid"], float("-inf")) < RENEW_S:
             return
         spec = {"audiences": [AUDIENCE], "expirationSeconds": 3600, "boundObjectRef": {"kind": "Pod", "name": pod["name"], "uid": pod["uid"]}}
         asked = {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "spec": spec}
-        account = Cluster(self._document, pod["cluster"]).path("ServiceAccount", pod["namespace"], pod["account"])
-        answer = await asyncio.to_thread(Cluster(self._document, pod["cluster"]).call, "POST", f"{account}/token", asked)
+        cluster = Cluster(self._document, pod["cluster"])
+        answer = cluster.call("POST", f"{cluster.path('ServiceAccount', pod['namespace'], pod['account'])}/token", asked)
         secret = {"@type": f"type.googleapis.com/envoy.{_TLS}.Secret", "name": "token"}
         secret |= {"generic_secret": {"secret": {"inline_string": answer["status"]["token"]}}}
         file = self._token(pod)
@@ -172,7 +167,7 @@ class OwnServers:
             value = messages.plain(packed)
             if found.type_url == CLUSTER and "cluster_type" not in value:
                 value.setdefault("type", "STATIC")
-            messages.pack(packed, placed({found.type_url: [value]}, address, self._folder)[found.type_url][0])
+            messages.pack(packed, placed({found.type_url: [value]}, address, self._folder, polled=False)[found.type_url][0])
         return found.SerializeToString(), found.nonce
 
     def _pods(self, cluster: str) -> list[dict[str, Any]]:
@@ -182,7 +177,7 @@ class OwnServers:
     def _server(self, cluster: str) -> str:
         """One of the cluster's servers that listen, any of them, as a headless Service gives them."""
         ready = [pod for pod in self._pods(cluster) if pod["ready"]]
-        return f"{random.choice(ready)['ip']}:{PORT}" if ready else ""  # noqa: S311 - no secret
+        return f"{random.choice(ready)['ip']}:{PORT}" if ready else ""
 
     def _authority(self, cluster: str) -> bytes:
         found = Cluster(self._document, cluster).get("Secret", *_SECRET)
@@ -208,8 +203,6 @@ class OwnServers:
         return said is not None and not said.open and time.monotonic() - said.at > QUIET_S
 
     async def _all_serve(self, number: int) -> bool:
-        import aiohttp
-
         pods = [pod for cluster in self._document["clusters"] for pod in self._pods(cluster)]
         try:
             async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:

@@ -17,9 +17,9 @@ _LOG = "extensions.access_loggers.file.v3.FileAccessLog"
 _TRACE = "x-amzn-trace-id"
 
 
-def placed(resources: dict[str, list[Spec]], ip: str, folder: Path) -> dict[str, list[Spec]]:
-    """The same resources for a pod at `ip`; logs go to `folder`."""
-    moved = {kind: [_copy(one) for one in found] for kind, found in resources.items()}
+def placed(resources: dict[str, list[Spec]], ip: str, folder: Path, *, polled: bool = True) -> dict[str, list[Spec]]:
+    """The same resources for a pod at `ip`; logs go to `folder`. `polled`: its Envoy polls this world's management service instead of a stream."""
+    moved = {kind: [_copy(one, polled=polled) for one in found] for kind, found in resources.items()}
     for listener in moved.get(LISTENER, ()):
         _listener(listener, ip, folder)
     for cluster in moved.get(CLUSTER, ()):
@@ -27,11 +27,10 @@ def placed(resources: dict[str, list[Spec]], ip: str, folder: Path) -> dict[str,
     return moved
 
 
-def _copy(value: Any) -> Any:
-    """Anew, and asking this world's management service instead of a stream."""
+def _copy(value: Any, *, polled: bool) -> Any:
     if isinstance(value, dict):
-        return rest() if "ads" in value else {key: _copy(item) for key, item in value.items()}
-    return [_copy(item) for item in value] if isinstance(value, list) else value
+        return rest() if polled and "ads" in value else {key: _copy(item, polled=polled) for key, item in value.items()}
+    return [_copy(item, polled=polled) for item in value] if isinstance(value, list) else value
 
 
 def _at(ip: str, port: int) -> Spec:
