@@ -74,7 +74,7 @@ def test_a_run_that_was_started_already_is_not_tried_again() -> None:
     retrier = first(start, "StepFunctions.ExecutionAlreadyExistsException")
     assert retrier is not None
     assert retrier["MaxAttempts"] == 0
-    assert start["Catch"][0] == {"ErrorEquals": ["StepFunctions.ExecutionAlreadyExistsException"], "ResultPath": None, "Next": "Looked"}
+    assert start["Catch"][0] == {"ErrorEquals": ["StepFunctions.ExecutionAlreadyExistsException"], "ResultPath": None, "Next": "Done"}
 
 
 def tasks(machine: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -36,7 +36,7 @@ def test_another_count_of_attempts_is_told() -> None:
 
 
 def test_no_retry_inside_a_map_is_told() -> None:
-    (fault,) = spoilt(lambda states: states["Each canary"]["ItemProcessor"]["States"]["Probe front"].pop("Retry"), "canary")
+    (fault,) = spoilt(lambda states: states["Check each canary"]["ItemProcessor"]["States"]["Probe front"].pop("Retry"), "canary")
     assert "'Probe front'" in fault
 
 

@@ -173,8 +173,8 @@ MUTANTS: tuple[Mutant, ...] = (
     M("an old verdict is a fresh one", f"{CORE}/canary/judge.py", "FRESH = 180.0", "FRESH = 1800.0", "stale", "this project's own"),
     M("whatever a front sends is kept", f"{STEPS}/probe_front.py", "    samples = tuple(lean(canary, sample) for sample in samples)\n", "", "indirect", "this project's own: 326 MB of headers in one run"),
     # --- the state machines
-    M("a quiet look starts a run", "statemachines/look.asl.json", '"Default": "Looked"', '"Default": "Start run"', "indirect", "AMC#160: work at rest"),
-    M("no run is ever started", "statemachines/look.asl.json", '"StringEquals": "apply", "Next": "Start run"', '"StringEquals": "apply", "Next": "Looked"', "indirect"),
+    M("a quiet look starts a run", "statemachines/look.asl.json", '"Default": "Done"', '"Default": "Start run"', "indirect", "AMC#160: work at rest"),
+    M("no run is ever started", "statemachines/look.asl.json", '"StringEquals": "apply", "Next": "Start run"', '"StringEquals": "apply", "Next": "Done"', "indirect"),
     M("a held lease is not heeded", "statemachines/reconcile.asl.json", '"Variable": "$.lease.held", "BooleanEquals": true', '"Variable": "$.lease.held", "BooleanEquals": false', "indirect"),
     M("later stages are skipped", "statemachines/reconcile.asl.json", '"Variable": "$.verified.next_stage", "NumericGreaterThan": 0', '"Variable": "$.verified.next_stage", "NumericGreaterThan": 9', "indirect", "roadmap#146: pods not deregistered"),
     M("a path that is not there", "statemachines/reconcile.asl.json", '"stage.$": "$.verified.next_stage"', '"stage.$": "$.verified.following"', "indirect"),

@@ -251,10 +251,10 @@ def test_settings_without_a_canary_end_the_execution_before_anything_is_made_of_
     none = msgspec.structs.replace(here.context.settings, canaries=())
     assert (list_canaries.listed({}, none).canaries, list_canaries.listed({}, none).found) == ((), False)
     definition = APPLICATION.machines["Canary"].definition
-    (rule,) = definition["States"]["Is there a canary?"]["Choices"]
-    assert (rule["Variable"], rule["BooleanEquals"], rule["Next"]) == ("$.found", True, "Each canary")
-    assert definition["States"][definition["States"]["Is there a canary?"]["Default"]]["Type"] == "Succeed"
-    assert [name for name, state in definition["States"].items() if state.get("Next") == "Each canary"] == []
+    (rule,) = definition["States"]["Are there canaries?"]["Choices"]
+    assert (rule["Variable"], rule["BooleanEquals"], rule["Next"]) == ("$.found", True, "Check each canary")
+    assert definition["States"][definition["States"]["Are there canaries?"]["Default"]]["Type"] == "Succeed"
+    assert [name for name, state in definition["States"].items() if state.get("Next") == "Check each canary"] == []
 
 
 @pytest.mark.parametrize("asked", [{}, {"cause": "x"}, {"canary": ""}, {"canary": "front", "requests": 1000}])
