@@ -13,9 +13,10 @@ import aiohttp
 from aiohttp import web
 
 from world.aws.process import end_group_with_me, lead_group, say_ready
+from world.dataplane import xds
 from world.dataplane.balancer import Balancer
 from world.dataplane.certificates import Certificates
-from world.dataplane.envoys import Envoys
+from world.dataplane.envoys import Envoys, Start
 from world.dataplane.management import Management
 from world.dataplane.pods_view import PodsView
 from world.dataplane.resolver import Resolver
@@ -88,13 +89,19 @@ async def register(document: dict[str, Any], balancer: Balancer) -> None:
             await asyncio.sleep(1)
 
 
+def started(pod: dict[str, Any], port: int) -> Start | None:
+    """An Envoy of App Mesh: it asks the management service at `port`, by the id that the injecting webhook wrote into the pod."""
+    name = pod["virtual_node"]
+    return Start(f"{name}|{pod['ip']}", xds.bootstrap(name, pod["ip"], port)) if name else None
+
+
 async def main(folder: Path) -> None:
     """Start all, say ready, end on SIGTERM."""
     document = json.loads((folder / "world.json").read_text())
     ports = document["ports"]
     view = PodsView(document)
     management = Management.of(document)
-    envoys = Envoys(document, view, management)
+    envoys = Envoys(document, view, lambda pod: started(pod, ports["xds"]), management.forget)
     balancer = Balancer(document, view)
     certificates = Certificates(folder)
     resolver = Resolver(balancer, ports["front"], ports["front_tls"])

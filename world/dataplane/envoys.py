@@ -1,19 +1,36 @@
-"""One real Envoy for each pod with a sidecar, for as long as the pod lives."""
+"""One real Envoy for each pod with a sidecar, for as long as the pod lives.
+
+What an Envoy starts with is handed in: nothing here knows a management server.
+"""
 
 import asyncio
 import contextlib
 import json
+import logging
 import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from world.dataplane import xds
-from world.dataplane.management import Management
 from world.dataplane.pods_view import PodsView
 
 EVERY_S = 0.1
+_log = logging.getLogger("envoys")
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What the Envoy of one pod starts with: the id that its management server knows it by, and its bootstrap."""
+
+    proxy: str
+    bootstrap: dict[str, Any]
+
+
+Starts = Callable[[dict[str, Any]], Start | None]
+"""A pod, as the pods' view tells it → what its Envoy starts with; None for a pod that has no Envoy. Files that a bootstrap names are there then."""
 
 
 def binary() -> str:
@@ -31,17 +48,15 @@ def command(file: Path, level: str, flush_ms: int) -> list[str]:
 
 
 class Envoys:
-    """Processes by pod uid."""
+    """Processes by pod uid. `starts` is asked whenever an Envoy is to start, `ended` is told its id when it ended."""
 
-    def __init__(self, document: dict[str, Any], view: PodsView, management: Management) -> None:
-        self._folder, self._port = Path(document["dir"]), document["ports"]["xds"]
-        self._index = document["index"]
-        self._view, self._management = view, management
+    def __init__(self, document: dict[str, Any], view: PodsView, starts: Starts, ended: Callable[[str], None] = lambda _: None) -> None:
+        self._folder = Path(document["dir"])
+        self._view, self._starts, self._ended = view, starts, ended
         self._running: dict[str, tuple[str, subprocess.Popen[bytes]]] = {}
         self._controls = {name: cluster["control"] for name, cluster in document["clusters"].items()}
         self._down: set[str] = set()
         self.paused = False
-        self.count = 0
 
     def proxies(self) -> list[str]:
         """Ids of those that run."""
@@ -50,15 +65,13 @@ class Envoys:
     async def follow(self) -> None:
         """Start and end them as pods come and go, until cancelled. One that died by itself is started again, as a container would be."""
         while True:
-            wanted = {pod["uid"]: pod for pod in self._view.pods if pod["sidecar"] and pod["ip"] and pod["virtual_node"]}
+            pods = {pod["uid"]: pod for pod in self._view.pods if pod["sidecar"] and pod["ip"]}
             for uid in list(self._running):
-                if uid not in wanted or self._running[uid][1].poll() is not None:
+                if uid not in pods or self._running[uid][1].poll() is not None:
                     self._end(uid)
-            for uid, pod in wanted.items():
-                if uid not in self._running and not self.paused:
-                    self._start(uid, pod)
-            for uid, pod in wanted.items():
-                await self._tell(uid, pod, running=uid in self._running)
+            for uid, pod in pods.items():
+                if uid in self._running or self._begin(uid, pod):
+                    await self._tell(uid, pod, running=uid in self._running)
             await asyncio.sleep(EVERY_S)
 
     async def _tell(self, uid: str, pod: dict[str, Any], *, running: bool) -> None:
@@ -71,19 +84,28 @@ class Envoys:
             async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
                 await session.post(where, json={"name": "envoy", "ready": running})
 
-    def _start(self, uid: str, pod: dict[str, Any]) -> None:
-        proxy = f"{pod['virtual_node']}|{pod['ip']}"
-        self.count += 1
-        file = self._folder / f"envoy-{pod['ip']}.json"
-        file.write_text(json.dumps(xds.bootstrap(pod["virtual_node"], pod["ip"], self._port)))
+    def _begin(self, uid: str, pod: dict[str, Any]) -> bool:
+        """Start the pod's Envoy unless all are paused; whether the pod has one. What goes wrong with one is logged, and tried again."""
+        try:
+            start = self._starts(pod)
+            if start is not None and not self.paused:
+                self._start(uid, pod["ip"], start)
+        except Exception as error:
+            _log.warning("the Envoy of %s/%s did not start: %s: %s", pod["namespace"], pod["name"], type(error).__name__, error)
+            return True
+        return start is not None
+
+    def _start(self, uid: str, ip: str, start: Start) -> None:
+        file = self._folder / f"envoy-{ip}.json"
+        file.write_text(json.dumps(start.bootstrap))
         with (self._folder / "logs" / "envoy.log").open("a") as log:
-            self._running[uid] = proxy, subprocess.Popen(command(file, "warning", 500), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self._running[uid] = start.proxy, subprocess.Popen(command(file, "warning", 500), stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
     def _end(self, uid: str) -> None:
         proxy, process = self._running.pop(uid)
         process.kill()
         process.wait()
-        self._management.forget(proxy)
+        self._ended(proxy)
 
     def kill(self) -> int:
         """Kill all; they come back unless paused."""
