@@ -208,8 +208,16 @@ class Application:
             return False
 
     def settled(self, seconds: float = 30.0) -> None:
-        """Wait until every Envoy goes by what the mesh API says now."""
-        wait_for(lambda: self.tell("dataplane", "envoy/settle")["settled"], seconds, "the mesh's routes in Envoy")
+        """Wait until every Envoy goes by what the mesh API says now, or by the snapshot that is published now."""
+        asked = {"number": self.snapshot()} if self.document["mesh"] == "envoy" else {}
+        wait_for(lambda: self.tell("dataplane", "envoy/settle", asked)["settled"], seconds, "the mesh's routes in Envoy")
+
+    def snapshot(self) -> int:
+        """The number of the snapshot that is published now, 0 before the first."""
+        item = self.table.get_item(TableName=self.outputs["StateTable"], Key={"id": {"S": "snapshots/pointer"}}, ConsistentRead=True).get(
+            "Item"
+        )
+        return int(item["number"]["N"]) if item else 0
 
     def schedule(self, machine: str, *, on: bool) -> None:
         """Switch the schedule of a state machine ("Look", "Canary") as a person would in the console."""

@@ -1,5 +1,6 @@
 """`make demo`: the walkthrough on this machine, told step by step. Every step asserts; the exit code is 0 only if all held."""
 
+import os
 import re
 import shutil
 import sys
@@ -12,9 +13,10 @@ from crossmesh.core.canary.binomial import two_sided
 from crossmesh.core.canary.judge import Verdict
 from rich.console import Console
 
-from world import demo_mesh
+from world import demo_mesh, demo_own
 from world.application import Application
 from world.clusters.client import Cluster, wait_for
+from world.demo_mesh import Mesh
 from world.deploy import ROOT, deploy, install_watchers, scale_watchers
 from world.supervisor import running_world
 
@@ -60,11 +62,13 @@ def fits(counts: dict[str, int], share: float) -> bool:
     return set(counts) <= {"blue", "red"} and two_sided(counts.get("blue", 0), total, share) >= BELIEVE
 
 
-def play(root: Path, name: str = "demo") -> None:
+def play(root: Path, name: str = "demo", mesh: Mesh | None = None) -> None:
     """The whole walkthrough."""
+    mesh = mesh or backend()
     step = Step()
     say.print("[bold]crossmesh[/]: one mesh over two EKS clusters, found through AWS Cloud Map — all on this machine, nothing leaves it.")
-    with running_world(name, root) as world:
+    with running_world(name, root, mesh=mesh.backend) as world:
+        config = configured(world.dir / "declared", mesh.backend)
         front, colours = Cluster(world.document, "eksc1"), Cluster(world.document, "eksc2")
         with step("The world: two clusters, emulated AWS, real Envoy, real pods"):
             one = front.wait_ready("appmesh-demo", "app=front", 1)
@@ -74,7 +78,8 @@ def play(root: Path, name: str = "demo") -> None:
                     say.print(f"   {cluster}: {pod['metadata']['name']} at {pod['status']['podIP']}")
             check(len(one) + len(two) == 3, "front runs in eksc1, blue and red run in eksc2; no address is known to the other cluster yet")
         with step("Deploy the application with `sam deploy`, the template that a user deploys"):
-            deploy(world.document, Mode="apply")
+            deploy(world.document, config=config, Mode="apply")
+            mesh.install(world)
             app = Application(world)
             check(app.instances() == {}, "deployed; Cloud Map holds nothing yet")
         with step("A hint arrives: look, plan, register, build the mesh"):
@@ -85,11 +90,7 @@ def play(root: Path, name: str = "demo") -> None:
                 told = {k: attributes[k] for k in ("AWS_INSTANCE_IPV4", "color", "appmesh.k8s.aws/virtualNode", "crossmesh/cluster")}
                 say.print(f"   {instance[:18]}… {told}")
             check({a["color"] for a in app.instances().values()} == {"blue", "red"}, "`discover-instances` lists both colours")
-            nodes = {n["virtualNodeName"] for n in app.mesh.list_virtual_nodes(meshName="appmesh-demo")["virtualNodes"]}
-            check(
-                nodes == {"front_appmesh-demo", "colorapp-blue_appmesh-demo", "colorapp-red_appmesh-demo"},
-                f"App Mesh has {', '.join(sorted(nodes))}",
-            )
+            mesh.built(app, check)
         with step("curl the front load balancer"):
             wait_for(lambda: app.get()[1] in ("blue", "red"), 30, "a colour through Envoy")
             status, body = app.get()
@@ -140,16 +141,16 @@ def play(root: Path, name: str = "demo") -> None:
             check(causes == {"eksc2": "list-incomplete"}, f"a GET still finds the pods, so the list is not believed: {causes}")
             check(app.instances() == before, "nothing was deregistered (AWS's controllers and external-dns remove all of them here)")
             colours.tell("faults", verb="DELETE")
-        with step("Drift by hand: somebody deletes a route, and changes weights behind our back"):
-            demo_mesh.drift_by_hand(app, check)
+        with step(mesh.drift):
+            mesh.hurt(app, check)
         with step("A shift: 50/50 → 90/10 step by step, without a deploy"):
-            demo_mesh.shift(app, check)
+            demo_mesh.shift(app, mesh, check, config)
             counts = moved(app)
             bar(counts)
             check(fits(counts, 0.9), "200 requests: the measured mix moved with it")
         with step("Change the routes to 1 blue : 9 red and one by header in the manifest, and deploy it"):
             edited = world.dir / "config"
-            shutil.copytree(ROOT / "config", edited, dirs_exist_ok=True)
+            shutil.copytree(config, edited, dirs_exist_ok=True)
             file = edited / "mesh" / "colorapp.yaml"
             file.write_text(re.sub(r"(name: colorapp-red\n\s+weight:) 1", r"\1 9", file.read_text()))
             demo_mesh.add_route_by_header(file)
@@ -205,6 +206,23 @@ def moved(app: Application) -> dict[str, int]:
     """The mix of 200 requests once Envoy has the new routes."""
     app.settled()
     return app.mix(200)
+
+
+def backend() -> Mesh:
+    """The one that BACKEND names."""
+    known: dict[str, Mesh] = {mesh.backend: mesh for mesh in (demo_own.OwnEnvoys(), demo_mesh.AppMesh())}
+    name = os.environ.get("BACKEND", "appmesh")
+    if name not in known:
+        raise SystemExit(f"BACKEND is {name!r}; it must be one of {', '.join(known)}")
+    return known[name]
+
+
+def configured(folder: Path, name: str) -> Path:
+    """The project's configuration with a mesh backend."""
+    shutil.copytree(ROOT / "config", folder, dirs_exist_ok=True)
+    file = folder / "crossmesh.yaml"
+    file.write_text(re.sub(r"(?m)^(  backend:) \w+$", rf"\1 {name}", file.read_text()))
+    return folder
 
 
 def main(run: Callable[[Path], None] = play) -> int:

@@ -39,13 +39,16 @@ class World:
         return self.dir / f"{cluster}.kubeconfig"
 
 
-def create(folder: Path, name: str, index: int, clusters: Mapping[str, Any] | None = None) -> World:
-    """Choose ports, a pod network and an administrator's key, and write them down; `clusters` has more settings for single ones."""
+def create(folder: Path, name: str, index: int, clusters: Mapping[str, Any] | None = None, mesh: str = "appmesh") -> World:
+    """Choose ports, a pod network and an administrator's key, and write them down; `clusters` has more settings for single ones. `mesh`: who steers
+    Envoys, as `mesh.backend` names it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     ports = iter(free_ports(len(PARTS) + 2 * len(CLUSTERS)))
     document = {
         "name": name,
         "index": index,
+        "mesh": mesh,
         "dir": str(folder.resolve()),
         "region": "us-east-1",
         "account": "111122223333",

@@ -136,16 +136,24 @@ def fill(world: World) -> None:
 
 @contextlib.contextmanager
 def running_world(
-    name: str, root: Path, *, filled: bool = True, parts: Mapping[str, list[str]] = PARTS, clusters: Mapping[str, Any] | None = None
+    name: str,
+    root: Path,
+    *,
+    filled: bool = True,
+    parts: Mapping[str, list[str]] = PARTS,
+    clusters: Mapping[str, Any] | None = None,
+    mesh: str = "appmesh",
 ) -> Iterator[World]:
-    """A world for as long as the block lasts; its folder is made anew. `clusters`: settings to add to a cluster's, such as {"eksc2": {"watch_cache": False}}."""
+    """A world for as long as the block lasts; its folder is made anew. `clusters`: settings to add to a cluster's, such as {"eksc2": {"watch_cache": False}}.
+    `mesh`: who steers Envoys, "appmesh" (the emulated management service) or "envoy" (our own servers, once they are installed).
+    """
     folder = root / name
     refuse_second(folder)
     end(folder)
     shutil.rmtree(folder, ignore_errors=True)
     root.mkdir(parents=True, exist_ok=True)
     index, claim = claim_network()
-    world = create(folder, name, index, clusters or {})
+    world = create(folder, name, index, clusters or {}, mesh)
     supervisor = Supervisor(world, parts)
     try:
         supervisor.start()

@@ -17,7 +17,7 @@ DIFFERENT = """
 - `managedFields`: the embedded tier does not track who set what; server-side apply there is a merge.
 - Kubernetes puts its node's zone and region on a pod as labels, from 1.35 on (PodTopologyLabels); the embedded tier is as EKS 1.33.
 - A namespace goes at once in the embedded tier; Kubernetes ends its content first and shows it Terminating meanwhile.
-- Tokens of service accounts, admission plugins, validation beyond names and containers, PATCH by apply, OpenAPI: Kubernetes only.
+- Legacy tokens of service accounts, admission plugins, validation beyond names and containers, PATCH by apply, OpenAPI: Kubernetes only.
 - Kinds beyond those crossmesh, its watcher and the demo use: Kubernetes only.
 """
 

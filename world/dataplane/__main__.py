@@ -17,7 +17,8 @@ from world.dataplane import xds
 from world.dataplane.balancer import Balancer
 from world.dataplane.certificates import Certificates
 from world.dataplane.envoys import Envoys, Start
-from world.dataplane.management import Management
+from world.dataplane.management import SETTLE_S, Management
+from world.dataplane.own_envoys import OwnServers
 from world.dataplane.pods_view import PodsView
 from world.dataplane.resolver import Resolver
 from world.dataplane.segments import Segments
@@ -36,11 +37,14 @@ async def listen(port: int, *routes: web.RouteDef) -> web.AppRunner:
 class Switches:
     """The control server."""
 
-    def __init__(self, envoys: Envoys, management: Management, resolver: Resolver, certificates: Certificates) -> None:
-        self.envoys, self.management, self.resolver, self.certificates = envoys, management, resolver, certificates
+    def __init__(self, envoys: Envoys, management: Management, own: OwnServers, resolver: Resolver, certificates: Certificates) -> None:
+        self.envoys, self.management, self.own = envoys, management, own
+        self.resolver, self.certificates = resolver, certificates
 
     async def post(self, request: web.Request) -> web.Response:
-        """envoy/kill, envoy/stop, envoy/start, envoy/settle (do all go by what the mesh API says now?), management/stop, management/start, dns, targets, certificate."""
+        """envoy/kill, envoy/stop, envoy/start, envoy/settle (do all go by what the mesh API says now, or by the snapshot `number`?), envoy/refusals,
+        management/stop, management/start, dns, targets, certificate.
+        """
         what = request.match_info["what"]
         if what in ("envoy/kill", "envoy/stop"):
             self.envoys.paused = what == "envoy/stop"
@@ -48,7 +52,12 @@ class Switches:
         if what == "envoy/start":
             self.envoys.paused = False
         elif what == "envoy/settle":
+            number = (await request.json()).get("number", 0)
+            if number:
+                return web.json_response({"settled": await self.own.settled(self.envoys.addresses, number, SETTLE_S)})
             return web.json_response({"settled": await self.management.settled(self.envoys.proxies)})
+        elif what == "envoy/refusals":
+            return web.json_response(self.own.refusals())
         elif what in ("management/stop", "management/start"):
             self.management.running = what == "management/start"
         elif what == "dns":
@@ -89,10 +98,13 @@ async def register(document: dict[str, Any], balancer: Balancer) -> None:
             await asyncio.sleep(1)
 
 
-def started(pod: dict[str, Any], port: int) -> Start | None:
-    """An Envoy of App Mesh: it asks the management service at `port`, by the id that the injecting webhook wrote into the pod."""
+def started(pod: dict[str, Any], document: dict[str, Any], own: OwnServers) -> Start | None:
+    """An Envoy of App Mesh asks the management service, by the id that the injecting webhook wrote into the pod; one of our own asks our servers."""
     name = pod["virtual_node"]
-    return Start(f"{name}|{pod['ip']}", xds.bootstrap(name, pod["ip"], port)) if name else None
+    if not name:
+        return None
+    to_own = document["mesh"] == "envoy"
+    return Start(f"{name}|{pod['ip']}", own.bootstrap(pod) if to_own else xds.bootstrap(name, pod["ip"], document["ports"]["xds"]))
 
 
 async def main(folder: Path) -> None:
@@ -101,7 +113,8 @@ async def main(folder: Path) -> None:
     ports = document["ports"]
     view = PodsView(document)
     management = Management.of(document)
-    envoys = Envoys(document, view, lambda pod: started(pod, ports["xds"]), management.forget)
+    own = OwnServers(document, view)
+    envoys = Envoys(document, view, lambda pod: started(pod, document, own), management.forget)
     balancer = Balancer(document, view)
     certificates = Certificates(folder)
     resolver = Resolver(balancer, ports["front"], ports["front_tls"])
@@ -109,14 +122,16 @@ async def main(folder: Path) -> None:
     runners = [
         await listen(ports["xds"], web.post("/v3/discovery:{kind}", management.answer)),
         await listen(ports["resolver"], web.get("/resolve", resolver.resolve)),
-        await listen(ports["dataplane"], web.post("/_world/{what:.+}", Switches(envoys, management, resolver, certificates).post)),
+        await listen(ports["dataplane"], web.post("/_world/{what:.+}", Switches(envoys, management, own, resolver, certificates).post)),
     ]
+    streams = await own.serve()
     front = await asyncio.start_server(balancer.serve, "127.0.0.1", ports["front"], backlog=256)
     secure = await asyncio.start_server(balancer.serve, "127.0.0.1", ports["front_tls"], backlog=256, ssl=certificates.context)
     follow = [
         view.follow(),
         envoys.follow(),
-        management.follow(envoys.proxies),
+        management.follow(lambda: envoys.proxies() if document["mesh"] == "appmesh" else []),
+        own.renew(),
         balancer.check(),
         segments.follow(envoys.proxies),
         register(document, balancer),
@@ -135,6 +150,7 @@ async def main(folder: Path) -> None:
         task.cancel()
     front.close()
     secure.close()
+    await streams.stop(None)
     for runner in runners:
         await runner.cleanup()
 

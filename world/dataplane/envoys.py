@@ -62,6 +62,10 @@ class Envoys:
         """Ids of those that run."""
         return [proxy for proxy, _ in self._running.values()]
 
+    def addresses(self) -> list[str]:
+        """Of the pods whose Envoys run."""
+        return [proxy.rpartition("|")[2] for proxy in self.proxies()]
+
     async def follow(self) -> None:
         """Start and end them as pods come and go, until cancelled. One that died by itself is started again, as a container would be."""
         while True:
