@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable
 
 import msgspec
-from crossmesh.core.mesh.appmesh import planner as mesh_plan
+from crossmesh.core.mesh.appmesh import planner as mesh_planner
 from crossmesh.core.mesh.appmesh.render import requests
 from crossmesh.core.mesh.appmesh.state import MeshResource, MeshView, target_of
 from crossmesh.core.observed import Instance, Pod, RegistryView, Seen, ServiceView
-from crossmesh.core.registry import planner as registry_plan
+from crossmesh.core.registry import planner as registry_planner
 from crossmesh.core.registry.plan import PlannerState, Register
 from crossmesh.usecases.context import Context
 
@@ -62,17 +62,17 @@ def planning() -> None:
         for i in range(100)
     )
 
-    def inputs(services: tuple[ServiceView, ...]) -> registry_plan.PlanInputs:
+    def inputs(services: tuple[ServiceView, ...]) -> registry_planner.PlanInputs:
         registry = RegistryView(begun=1.0, services=services)
-        return registry_plan.PlanInputs(
+        return registry_planner.PlanInputs(
             settings=where.settings, topology=where.topology, views=views, registry=registry, memory=PlannerState(), deployment=where.deployment
         )
 
-    cold = registry_plan.plan(inputs(empty))
-    seconds = timed(lambda: registry_plan.plan(inputs(empty)))
+    cold = registry_planner.plan(inputs(empty))
+    seconds = timed(lambda: registry_planner.plan(inputs(empty)))
     full = filled(empty, cold, where)
-    quiet = timed(lambda: registry_plan.plan(inputs(full)))
-    assert registry_plan.plan(inputs(full)).actions == ()
+    quiet = timed(lambda: registry_planner.plan(inputs(full)))
+    assert registry_planner.plan(inputs(full)).actions == ()
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     row("planning 100,000 endpoints, 100 clusters", "≤ 1 s, ≤ 512 MB", f"cold {seconds:.2f} s, quiet {quiet:.2f} s, {memory} MB")
 
@@ -92,13 +92,13 @@ def pod(cluster: int, index: int) -> Pod:
     )
 
 
-def filled(services: tuple[ServiceView, ...], plan: registry_plan.RegistryPlan, where: Context) -> tuple[ServiceView, ...]:
+def filled(services: tuple[ServiceView, ...], plan: registry_planner.RegistryPlan, where: Context) -> tuple[ServiceView, ...]:
     """The services as the plan leaves them."""
     by_service: dict[str, list[Instance]] = {}
     for action in plan.actions:
         if isinstance(action, Register):
             by_service.setdefault(action.service, []).append(Instance(id=action.id, attributes=action.attributes))
-    tags = {registry_plan.deployment_tag(where.settings.owner): where.deployment}
+    tags = {registry_planner.deployment_tag(where.settings.owner): where.deployment}
     return tuple(msgspec.structs.replace(s, instances=tuple(by_service.get(s.service, ())), tags=tags) for s in services)
 
 
@@ -109,9 +109,9 @@ def mesh() -> None:
     full = MeshView(
         begun=1.0, resources=tuple(MeshResource(target=target_of(r), arn=str(target_of(r)), spec=r.input.get("spec", {})) for r in declared)
     )
-    cold = timed(lambda: mesh_plan.plan(requests(many(200)), empty, owner="me"))
-    quiet = timed(lambda: mesh_plan.plan(requests(many(200)), full, owner="me"))
-    assert mesh_plan.plan(declared, full, owner="me").actions == ()
+    cold = timed(lambda: mesh_planner.plan(requests(many(200)), empty, owner="me"))
+    quiet = timed(lambda: mesh_planner.plan(requests(many(200)), full, owner="me"))
+    assert mesh_planner.plan(declared, full, owner="me").actions == ()
     row("planning a mesh of 1,601 resources", "≤ 1 s", f"cold {cold:.2f} s, quiet {quiet:.2f} s")
 
 

@@ -17,7 +17,7 @@ import msgspec
 from crossmesh import codec
 from crossmesh.adapters.kubernetes.pods import Page, PodItem, pod_of
 from crossmesh.core.observed import RegistryView, Seen, ServiceView
-from crossmesh.core.registry import planner as registry_plan
+from crossmesh.core.registry import planner
 from crossmesh.core.registry.plan import PlannerState
 from samtranslator.yaml_helper import yaml_parse
 
@@ -132,10 +132,10 @@ def pods_ms(count: int) -> float:
     view = Seen(cluster="c00", identity="u", begun=1.0, versions={"demo": 1}, pods=pods)
     empty = (ServiceView(namespace=NAMESPACE, service="color", namespace_id="ns", namespace_type="DNS_PRIVATE", id="srv", arn="arn"),)
 
-    def plan(services: tuple[ServiceView, ...]) -> registry_plan.RegistryPlan:
+    def plan(services: tuple[ServiceView, ...]) -> planner.RegistryPlan:
         registry = RegistryView(begun=1.0, services=services)
-        return registry_plan.plan(
-            registry_plan.PlanInputs(
+        return planner.plan(
+            planner.PlanInputs(
                 settings=where.settings,
                 topology=where.topology,
                 views=(view,),

@@ -22,7 +22,7 @@ from crossmesh.driver import drive
 from crossmesh.steps import look, reconcile_mesh, take_lease
 from crossmesh.usecases import look as looks
 from crossmesh.usecases.context import Context
-from crossmesh.usecases.mesh.appmesh import observing as mesh
+from crossmesh.usecases.mesh.appmesh import observing
 
 from tests.support.builders import PLACE, context, node, pod
 from tests.support.passes import MemoryWorld
@@ -172,7 +172,7 @@ def test_it_costs_one_bounded_question_remembered_for_ten_minutes_and_no_pod_wai
         answer = drive(reconcile_mesh.run(reconcile_mesh.Request(run=taken.run), where), here.ports)
         assert answer.unavailable
         assert (asked(here), count.came) == (1, came)
-        here.clock.sleep(mesh.GONE_FOR)
+        here.clock.sleep(observing.GONE_FOR)
         _, report, _ = looked(here, where)
         assert report.mesh_gone == pytest.approx(here.clock.now(), abs=5), "asked anew"
         assert asked(here) == 2
@@ -206,7 +206,7 @@ def test_a_pod_is_planned_while_it_is_gone(monkeypatch: pytest.MonkeyPatch) -> N
     with dropped(Counting()) as endpoint:
         here = world(endpoint, monkeypatch)
         looked(here, where)
-        here.clock.sleep(mesh.GONE_FOR + 1)
+        here.clock.sleep(observing.GONE_FOR + 1)
         here.clusters.put("a", pod("u22"))
         seen = drive(looks.observe_and_plan(where, pods_alone=True), here.ports)
         assert asked(here) == 1, "a hint does not ask it even then: the schedule does"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crossmesh.adapters.kubernetes import clusters as kubernetes
+from crossmesh.adapters.kubernetes import clusters
 from crossmesh.adapters.kubernetes.clusters import KubernetesClusters
 from crossmesh.adapters.kubernetes.transport import WAITED_FOR
 from crossmesh.core.observed import MOST_DETAIL, Seen, Unseen
@@ -71,8 +71,8 @@ SLOW = {"a body by drops": drip, "headers by drops": drip_head, "100 Continue fo
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kubernetes, "DEADLINE", QUICK)
-    monkeypatch.setattr(kubernetes, "LIMIT", QUICK + 0.5)
+    monkeypatch.setattr(clusters, "DEADLINE", QUICK)
+    monkeypatch.setattr(clusters, "LIMIT", QUICK + 0.5)
 
 
 @pytest.mark.parametrize("how", SLOW)
@@ -221,14 +221,14 @@ def test_what_a_tenant_may_write_is_no_fault_of_its_cluster(labels: dict[str, st
 
 
 def test_where_a_page_is_too_large_small_ones_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kubernetes, "_MANY_BRACES", 50)
+    monkeypatch.setattr(clusters, "_MANY_BRACES", 50)
     with serving(tmp_path, {f"{PODS}?limit=500": answer(pods(*(pod(f"p{i}") for i in range(20)))), PODS: answer(pods(pod()))}) as (
         api,
         adapter,
     ):
         found = view(adapter)
     assert isinstance(found, Seen), found
-    assert [path for path in api.asked if path.startswith(PODS)] == [f"{PODS}?limit=500", f"{PODS}?limit={kubernetes.SMALL_PAGE}"]
+    assert [path for path in api.asked if path.startswith(PODS)] == [f"{PODS}?limit=500", f"{PODS}?limit={clusters.SMALL_PAGE}"]
 
 
 # --- names that come from a registry anybody may write into --------------------------------------------------------------------------------

@@ -11,12 +11,12 @@ from crossmesh.core.mesh.traffic_shift import Shift, digest_of
 from crossmesh.core.registry.decision import DecidedEndpoint, EndpointDecision
 from crossmesh.core.registry.endpoints import Endpoint
 from crossmesh.core.registry.plan import RegistryPlan
-from crossmesh.core.reporting.report import summary as told_by_report
+from crossmesh.core.reporting.report import summary
 from crossmesh.driver import drive
 from crossmesh.errors import LeaseLost
 from crossmesh.manifests import load
 from crossmesh.steps import look, reconcile_mesh, report_run
-from crossmesh.usecases import state as store
+from crossmesh.usecases import state
 from crossmesh.usecases.context import Context
 from crossmesh.usecases.mesh import drivers
 from crossmesh.usecases.mesh.driver import MeshOutcome
@@ -183,7 +183,7 @@ def test_where_removals_are_off_nothing_is_removed(keeper: Ground) -> None:
 def test_while_another_deployment_uses_our_owner_nothing_is_written_and_it_is_told(ground: Ground) -> None:
     where, world = declared(ground.name, *ONE), ground.world()
     asked = starting(world, where)
-    world.runs.put(store.key(asked.run.id, "plan"), codec.encode(RegistryPlan(conflict=True)))
+    world.runs.put(state.key(asked.run.id, "plan"), codec.encode(RegistryPlan(conflict=True)))
     answer = drive(reconcile_mesh.run(asked, where), world.ports)
     assert (ground.writes(world), ground.held(world), answer.actions) == (0, {}, 0)
     notes = kept(world, answer).notes
@@ -253,10 +253,10 @@ def test_look_and_report_count_the_changes_and_tell_what_is_withheld(keeper: Gro
     asked = starting(world, where)
     drive(reconcile_mesh.run(asked, where), world.ports)
     drive(report_run.run(report_run.Request(run=asked.run), where), world.ports)
-    report = codec.decode(world.runs.get(store.key(asked.run.id, "report")) or b"", report_run.Report)
+    report = codec.decode(world.runs.get(state.key(asked.run.id, "report")) or b"", report_run.Report)
     assert (report.mesh_actions, report.mesh_withheld) == (0, 1)
     assert any(str(keeper.target) in line for line in report.withheld)
-    assert told_by_report(RegistryPlan(), seen(world, where).summary)["withheld"] == report.withheld
+    assert summary(RegistryPlan(), seen(world, where).summary)["withheld"] == report.withheld
 
 
 def test_the_diagnosis_tells_a_difference_in_the_backends_words_and_an_outage_with_its_fix(keeper: Ground) -> None:
@@ -364,7 +364,7 @@ def test_a_backend_that_reads_endpoints_follows_the_runs_decision(decision: Endp
     for made in (EndpointDecision(endpoints=(endpoint("one"), endpoint("two"))), decision):
         asked = starting(world, where)
         if made is not None:
-            world.runs.put(store.key(asked.run.id, store.ENDPOINTS), codec.encode(made))
+            world.runs.put(state.key(asked.run.id, state.ENDPOINTS), codec.encode(made))
         drive(reconcile_mesh.run(asked, where), world.ports)
     (found,) = (entry.content for target, entry in board_of(world).entries.items() if target.name == "a_shop")
     assert set(found) == stand
@@ -377,4 +377,4 @@ def test_a_backend_that_reads_no_endpoints_costs_no_read_of_them() -> None:
         get = world.runs.get
         world.runs.get = lambda key, get=get, read=read: read.append(key) or get(key)  # type: ignore[method-assign,misc]
         reconcile(world, where)
-        assert any(key.endswith(f"/{store.ENDPOINTS}.json") for key in read) is BACKENDS[ground.name].reads_endpoints
+        assert any(key.endswith(f"/{state.ENDPOINTS}.json") for key in read) is BACKENDS[ground.name].reads_endpoints

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from crossmesh.usecases import look as looks
+from crossmesh.usecases import look
 
 from tests.e2e.conftest import Deployed
 from tests.support.command_line import crossmesh
@@ -165,7 +165,7 @@ def test_another_owner_shares_the_service_and_of_the_same_one_both_stop_until_a_
     assert writes(here) == {"TagResource"}, "its word that it is there, and nothing else"
     named_in(here, OTHER)
     # The earlier one reads the tags with its lists, at the latest after 10 minutes; without the last lists it does so now.
-    client(here.world.document, "s3").delete_object(Bucket=here.app.outputs["RunStore"], Key=looks.REGISTRY)
+    client(here.world.document, "s3").delete_object(Bucket=here.app.outputs["RunStore"], Key=look.REGISTRY)
     here.app.look(120)
     named_in(here, here.app.stack)
     here.app.calls(reset=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from crossmesh.adapters.kubernetes import clusters as kubernetes
-from crossmesh.core import kubernetes_names as names
+from crossmesh.adapters.kubernetes import clusters
+from crossmesh.core import kubernetes_names
 from crossmesh.core.observed import Seen, Unseen
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -80,7 +80,7 @@ def test_a_pod_of_odd_parts_is_sound_or_its_cluster_unseen(data: st.DataObject) 
     listed = {**GOOD[1], "items": [{} if item is ... else item, WHOLE | {"metadata": WHOLE["metadata"] | {"name": "b", "uid": "u2"}}]}
     found = observe(listed)
     if isinstance(found, Seen):
-        assert [fault for one in found.pods if (fault := names.pod_fault(one, "shop"))] == []
+        assert [fault for one in found.pods if (fault := kubernetes_names.pod_fault(one, "shop"))] == []
         assert len(found.pods) == 2, "none of the list is left out"
     else:
         assert found.cause in CAUSES, found
@@ -114,8 +114,8 @@ HEADS = st.sampled_from(
 
 def test_no_framing_of_an_answer_is_believed_or_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """Over real TLS: lengths, chunks and codings that contradict each other."""
-    monkeypatch.setattr(kubernetes, "DEADLINE", 1.0)
-    monkeypatch.setattr(kubernetes, "LIMIT", 1.5)
+    monkeypatch.setattr(clusters, "DEADLINE", 1.0)
+    monkeypatch.setattr(clusters, "LIMIT", 1.5)
     said = [b""]
 
     def answer(wire: Any) -> None:

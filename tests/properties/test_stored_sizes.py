@@ -10,15 +10,14 @@ import pytest
 from crossmesh import codec
 from crossmesh.cli import operate
 from crossmesh.core import bounds
-from crossmesh.core.canary.judge import CanaryHistory as History
-from crossmesh.core.canary.judge import Sample, judge
+from crossmesh.core.canary.judge import CanaryHistory, Sample, judge
 from crossmesh.core.compiler.cluster_manifests import ActiveManifests, SourceStatus
 from crossmesh.core.diagnosis.ingress_rules import RequiredIngress
 from crossmesh.core.diagnosis.outliers import CoolingDown, Remembered, update_outliers
-from crossmesh.core.mesh import traffic_shift as shift
+from crossmesh.core.mesh import traffic_shift
 from crossmesh.core.mesh.backend import MeshSummary
 from crossmesh.core.observed import Instance, RegistryView, Seen, ServiceView, Unseen
-from crossmesh.core.registry import next_state as remembering
+from crossmesh.core.registry import next_state
 from crossmesh.core.registry.plan import ConflictingDeployment, ManualOverrides, PlannerState, RegistryPlan, ResolvedConflict, Withheld
 from crossmesh.core.registry.rate_limit import AdaptiveRate
 from crossmesh.core.reporting.report import Report, cluster_lines, forms, summary
@@ -26,8 +25,8 @@ from crossmesh.core.settings import CanarySettings, Expect
 from crossmesh.core.topology import Topology
 from crossmesh.driver import drive
 from crossmesh.steps import apply_registry
-from crossmesh.usecases import open_ports as asked_ports
-from crossmesh.usecases.mesh.appmesh import observing as mesh
+from crossmesh.usecases import open_ports
+from crossmesh.usecases.mesh.appmesh import observing
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -90,7 +89,7 @@ def test_what_the_planner_remembers(entries: int, services: int, length: int) ->
         identities={f"cluster-{n}": noise(n, 36) for n in range(300)},
         versions={f"cluster-{n}": {noise(k, 63): 10**12 for k in range(3)} for n in range(300)},
     )
-    kept = remembering.fitting(memory)
+    kept = next_state.fitting(memory)
     assert size(kept) <= bounds.STORED
     assert len(kept.identities) >= 250 or services == 900
 
@@ -123,7 +122,7 @@ def test_ports() -> None:
     world = MemoryWorld()
     for turn in range(6):
         closed = [RequiredIngress(source=noise(n, 100), target=noise(-n, 100), port=1_024 + n + turn * 1_000, open=False) for n in range(900)]
-        drive(asked_ports.ask(closed), world.ports)
+        drive(open_ports.ask(closed), world.ports)
         assert max(len(bounds.packed(document)) for document in world.state.documents.values()) <= bounds.STORED
 
 
@@ -139,11 +138,13 @@ def test_shifts_that_people_set() -> None:
     """`shifts`: those in force stay, and 20 that ended."""
     long = noise(1, 250)
     shifts = tuple(
-        shift.Shift(id=f"s{n}", service=f"{n}/{long}", mesh=long, router=long, route=long, document=noise(n), start={long: 1}, goal={long: 1})
+        traffic_shift.Shift(
+            id=f"s{n}", service=f"{n}/{long}", mesh=long, router=long, route=long, document=noise(n), start={long: 1}, goal={long: 1}
+        )
         for n in range(400)
     )
-    progress = {one.id: shift.Progress(step=1, at=float(n), ended="by hand") for n, one in enumerate(shifts)}
-    kept, states = shift.kept(shifts, progress)
+    progress = {one.id: traffic_shift.Progress(step=1, at=float(n), ended="by hand") for n, one in enumerate(shifts)}
+    kept, states = traffic_shift.kept(shifts, progress)
     assert size(kept) <= bounds.STORED
     assert size(states) <= bounds.STORED
     assert len(kept) <= 21
@@ -160,7 +161,7 @@ def test_what_is_known_of_live_documents(text: str, aside: int, clusters: int) -
 
 def test_meshes_and_paces() -> None:
     """`meshes` and `paces`: through the steps that write them."""
-    assert size(tuple(noise(n, 255) for n in range(mesh._MESHES_AT_MOST))) <= bounds.STORED
+    assert size(tuple(noise(n, 255) for n in range(observing._MESHES_AT_MOST))) <= bounds.STORED
     assert size(apply_registry._Paces()) <= 1_000
     assert set(get_type_hints(apply_registry._Paces).values()) == {AdaptiveRate}, "a number for each operation, and no list"
 
@@ -169,11 +170,11 @@ def test_meshes_and_paces() -> None:
 @given(text=LONG)
 def test_shifts(text: str) -> None:
     """`shifting`: why a shift ended may be what a front said."""
-    one = shift.Shift(id="s", service="n/s", mesh="m", router="r", route="x", document="d", start={"a": 1}, goal={"a": 1})
+    one = traffic_shift.Shift(id="s", service="n/s", mesh="m", router="r", route="x", document="d", start={"a": 1}, goal={"a": 1})
     canary = CanarySettings(name="front", url="http://x")
     samples = [Sample(status=503, body=text, detail=text)]
-    verdict, memory = judge(canary, samples, {}, History(last_good=1.0), {}, at=2.0)
-    progress = shift.advance((one,), {"s": shift.Progress(step=1, at=1.0)}, Topology(), [(canary, memory)], at=3.0)
+    verdict, memory = judge(canary, samples, {}, CanaryHistory(last_good=1.0), {}, at=2.0)
+    progress = traffic_shift.advance((one,), {"s": traffic_shift.Progress(step=1, at=1.0)}, Topology(), [(canary, memory)], at=3.0)
     assert all(len(state.ended) <= 300 for state in progress.values())
     assert size(verdict.says) <= bounds.STORED
 
@@ -188,7 +189,7 @@ def test_a_canarys_history(name: int) -> None:
         Sample(status=500 + n % 20, body=f"{n}{text}", detail=text, address=text[:60], trace_id="1-" + "a" * 33, headers=headers)
         for n in range(count)
     ]
-    memory = History()
+    memory = CanaryHistory()
     for at in range(2):
         _, memory = judge(canary, samples, {}, memory, {}, at=float(at))
     assert size(memory) <= bounds.STORED

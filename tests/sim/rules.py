@@ -8,15 +8,13 @@ from typing import Any
 import msgspec
 from crossmesh import codec
 from crossmesh.core import bounds
-from crossmesh.core.canary.judge import CanaryHistory as History
+from crossmesh.core.canary.judge import CanaryHistory
 from crossmesh.core.compiler.cluster_manifests import ActiveManifests, ClusterDocuments
-from crossmesh.core.mesh import traffic_shift as shift
+from crossmesh.core.mesh import traffic_shift
 from crossmesh.core.observed import Outlier, RegistryView, View
 from crossmesh.core.registry.plan import ManualOverrides, PlannerState, RegistryPlan
 from crossmesh.core.reporting.report import Report
-from crossmesh.usecases import manifests
-from crossmesh.usecases import state as store
-from crossmesh.usecases import traffic_shifts as shifts
+from crossmesh.usecases import manifests, state, traffic_shifts
 from crossmesh.usecases.look import LAST as LAST_LOOK
 from crossmesh.usecases.planning import decide
 from crossmesh.usecases.state import LAST_RUN
@@ -167,7 +165,7 @@ class Rules:
         self.verdict = 0.0  # when the canary last had one
         self.vain: dict[str, tuple[float, bool]] = {}  # cluster -> when a look waited for it in vain, and whether that look said so
         self.written: dict[str, list[float]] = {}  # instance -> when it was registered
-        self.shifts: shift.Progresses = {}
+        self.shifts: traffic_shift.Progresses = {}
 
     # --- told by the simulator ------------------------------------------------------------------------------------------------------------
 
@@ -400,11 +398,11 @@ class Rules:
     def _state_written(self, frame: Frame, call: Any, _answer: Any) -> None:
         key, value = call.args
         if key.startswith("canary/"):
-            last = codec.decode(value, History).last
+            last = codec.decode(value, CanaryHistory).last
             if last is not None and last.kind != "no-data":
                 self.verdict = self.sim.now
-        if key == shifts.SHIFTING:
-            self._shifting(frame, codec.decode(value, shift.Progresses))
+        if key == traffic_shifts.SHIFTING:
+            self._shifting(frame, codec.decode(value, traffic_shift.Progresses))
         if len(value) > bounds.STORED and len(bounds.packed(value)) > bounds.STORED:
             raise broken("bounds-hold", f"{frame.execution.name}/{frame.module} keeps {key} with {len(bounds.packed(value)):,} bytes packed")
         if key == LAST_LOOK and self.sim.schedule.live and codec.decode(value, Report).kind != "failed":
@@ -417,7 +415,7 @@ class Rules:
                 raise broken(
                     "bounds-hold", f"{frame.execution.name}/{frame.module} keeps {len(notes)} notes, the longest {max(map(len, notes))}"
                 )
-        if key != store.MEMORY:
+        if key != state.MEMORY:
             return
         self._fence(frame, "memory")
         memory = codec.decode(value, PlannerState)
@@ -445,17 +443,17 @@ class Rules:
         if strange:
             raise broken("documents-one-by-one", f"{'/'.join(strange[0])} is in force")
 
-    def _shifting(self, frame: Frame, now: shift.Progresses) -> None:
+    def _shifting(self, frame: Frame, now: traffic_shift.Progresses) -> None:
         """A shift begins, goes on or ends."""
         old, self.shifts = self.shifts, now
-        asked = {one.id: one for one in codec.decode(self.sim.state.read(shifts.SHIFTS) or b"[]", shift.Shifts)}
-        for key, state in now.items():
-            moved = not state.ended and state.step > old.get(key, shift.Progress()).step
+        asked = {one.id: one for one in codec.decode(self.sim.state.read(traffic_shifts.SHIFTS) or b"[]", traffic_shift.Shifts)}
+        for key, progress in now.items():
+            moved = not progress.ended and progress.step > old.get(key, traffic_shift.Progress()).step
             silent = self.sim.now - self.verdict
             if moved and silent > 180.0 + BETWEEN + SKEW and frame.execution.arn not in self.stood_still:
-                raise broken("watched-shift", f"{key} went to step {state.step} {silent:.0f} s after the canary's last verdict")
+                raise broken("watched-shift", f"{key} went to step {progress.step} {silent:.0f} s after the canary's last verdict")
             if key in asked:
-                self.world.weights = None if state.ended or not state.step else shift.weights_at(asked[key], state.step)
+                self.world.weights = None if progress.ended or not progress.step else traffic_shift.weights_at(asked[key], progress.step)
 
     def _remembers(self, frame: Frame, memory: PlannerState) -> None:
         """Nothing recorded of what still stands is lost."""
@@ -562,7 +560,7 @@ class Rules:
                     raise broken("both-stop", f"{service.key} is a neighbour's, and the plan holds {planned[0]}")
 
     def _operator(self) -> ManualOverrides:
-        data = self.sim.state.read(store.OPERATOR)
+        data = self.sim.state.read(state.OPERATOR)
         return codec.decode(data, ManualOverrides) if data else ManualOverrides()
 
     def _dead_first(self, frame: Frame, run: str, views: Any, ours: Any, removals: Any) -> None:
@@ -570,7 +568,7 @@ class Rules:
         seen_ending = (
             {p.uid for view in look.values() for p in getattr(view, "pods", ()) if p.terminating} if frame.execution.data.get("look") else set()
         )
-        data = self.sim.runs.objects.get(store.key(run, "inputs"))
+        data = self.sim.runs.objects.get(state.key(run, "inputs"))
         seen_ending |= codec.decode(data, PlannerState).terminating.keys() if data else set()
         for (service, ident), attributes in ours.items():
             view = views.get(attributes.get(CLUSTER_MARK, ""))
@@ -848,30 +846,30 @@ class Rules:
                 continue  # tests/unit/usecases/test_manifests.py replays by the documents that the run names
             objects, context = self.sim.runs.objects, self.contexts[run]
             views = tuple(
-                msgspec.json.decode(objects[store.key(run, f"views/{c.name}")], type=View)
+                msgspec.json.decode(objects[state.key(run, f"views/{c.name}")], type=View)
                 for c in context.settings.clusters
-                if store.key(run, f"views/{c.name}") in objects
+                if state.key(run, f"views/{c.name}") in objects
             )
             if len(views) < len(context.settings.clusters):
                 continue  # a cluster's function ended without a view; `replay` says so
-            if store.key(run, "inputs") not in objects:
+            if state.key(run, "inputs") not in objects:
                 if any(key.startswith(f"runs/{run}/outcomes/") for key in objects):
                     raise broken("replay", f"run {run} was carried out and its inputs were not kept")
                 continue  # its planning step failed while it stored them, and nothing came of the plan
-            registry = codec.decode(objects[store.key(run, "registry")], RegistryView)
-            memory = codec.decode(objects[store.key(run, "inputs")], PlannerState)
-            operator = codec.decode(objects[store.key(run, "operator")], ManualOverrides)
-            outliers = codec.decode(objects[store.key(run, store.OUTLIERS)], dict[str, Outlier])
+            registry = codec.decode(objects[state.key(run, "registry")], RegistryView)
+            memory = codec.decode(objects[state.key(run, "inputs")], PlannerState)
+            operator = codec.decode(objects[state.key(run, "operator")], ManualOverrides)
+            outliers = codec.decode(objects[state.key(run, state.OUTLIERS)], dict[str, Outlier])
             again = decide(context, views, registry, memory, operator, outliers)
-            if codec.encode(again) != objects[store.key(run, "plan")]:
+            if codec.encode(again) != objects[state.key(run, "plan")]:
                 raise broken("replay", f"run {run}: {len(plan.actions)} actions, again {len(again.actions)}")
 
     def finish(self) -> None:
         """All is exact and quiet: what did it take?"""
-        asked = {one.id: one for one in codec.decode(self.sim.state.read(shifts.SHIFTS) or b"[]", shift.Shifts)}
-        for key, state in self.shifts.items():
-            watched = state.step >= shift.steps_of(asked[key]) and self.verdict > state.at
-            if not state.ended and not watched and self.sim.now - max(self.verdict, asked[key].begun) > 600.0 + 2 * PERIOD:
+        asked = {one.id: one for one in codec.decode(self.sim.state.read(traffic_shifts.SHIFTS) or b"[]", traffic_shift.Shifts)}
+        for key, progress in self.shifts.items():
+            watched = progress.step >= traffic_shift.steps_of(asked[key]) and self.verdict > progress.at
+            if not progress.ended and not watched and self.sim.now - max(self.verdict, asked[key].begun) > 600.0 + 2 * PERIOD:
                 raise broken("watched-shift", f"{key} is in force though its canary has been silent for long")
         if not self.any_struck and self.throttled > 8 * len(self.writers) + 0.2 * self.registry_writes:
             raise broken("bounded-calls", f"{self.throttled} of {self.registry_writes} writes to Cloud Map were throttled")

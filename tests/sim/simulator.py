@@ -12,8 +12,7 @@ from crossmesh.core.canary.judge import Sample
 from crossmesh.core.registry.plan import ManualOverrides, PlannerState
 from crossmesh.effects import Call
 from crossmesh.errors import CrossmeshError, RefusedError, Throttled, TransientError
-from crossmesh.usecases import manifests
-from crossmesh.usecases import state as store
+from crossmesh.usecases import manifests, state
 
 from tests.sim import adapters, application, asl, world
 from tests.sim.clusters import Dripping
@@ -555,11 +554,11 @@ class Simulation:
 
     def operator(self, **changes: Any) -> None:
         """Somebody used the command line."""
-        data = self.state.read(store.OPERATOR)
+        data = self.state.read(state.OPERATOR)
         now = codec.decode(data, ManualOverrides) if data else ManualOverrides()
-        self.state.write(store.OPERATOR, codec.encode(msgspec.structs.replace(now, **changes)))
+        self.state.write(state.OPERATOR, codec.encode(msgspec.structs.replace(now, **changes)))
 
     def memory(self) -> PlannerState:
         """What the planner remembers."""
-        data = self.state.read(store.MEMORY)
+        data = self.state.read(state.MEMORY)
         return codec.decode(data, PlannerState) if data else PlannerState()

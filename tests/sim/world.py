@@ -11,12 +11,11 @@ import msgspec
 from crossmesh import codec
 from crossmesh.configuration import load
 from crossmesh.core.compiler.routes import route_of
-from crossmesh.core.mesh import traffic_shift as shift
+from crossmesh.core.mesh import traffic_shift
 from crossmesh.core.settings import ManifestSource
-from crossmesh.usecases import state as store
-from crossmesh.usecases import traffic_shifts as shifts
+from crossmesh.usecases import state, traffic_shifts
 from crossmesh.usecases.context import Context
-from crossmesh.usecases.mesh.appmesh import observing as mesh
+from crossmesh.usecases.mesh.appmesh import observing
 from crossmesh.usecases.plan_handoff import PlanHandoff
 
 from tests.sim.application import ROOT
@@ -39,15 +38,15 @@ ROUTE = {"meshName": "appmesh-demo", "virtualRouterName": "colorapp_appmesh-demo
 
 def _rendered_once() -> None:
     """Rendering is pure and the two topologies never change: render each once a process instead of twice a look."""
-    render, known = mesh.requests, {}
+    render, known = observing.requests, {}
 
     def requests(topology: Any) -> Any:
         if id(topology) not in known:
             known[id(topology)] = (topology, render(topology))
         return known[id(topology)][1]
 
-    mesh.requests = requests  # type: ignore[attr-defined]
-    mesh.GONE_FOR = 120.0  # its ten minutes outlast a play
+    observing.requests = requests  # type: ignore[attr-defined]
+    observing.GONE_FOR = 120.0  # its ten minutes outlast a play
 
 
 @cache
@@ -471,25 +470,25 @@ class World:
         """Somebody asks for nine blue and one red, in steps of `arg` points each 20 s."""
         (router,) = (router for router in self.context.topology.routers if router.name == "colorapp")
         (route,) = router.routes
-        asked = shift.Shift(
+        asked = traffic_shift.Shift(
             id=f"shift-{self.clock():.0f}",
             service="appmesh-demo/colorapp",
             mesh=router.mesh,
             router=router.aws_name,
             route=route.name,
-            document=shift.digest_of(route),
+            document=traffic_shift.digest_of(route),
             start=route.weights,
             goal={NODE["blue"]: 90, NODE["red"]: 10},
             step=int(event.arg) or 10,
             every=20.0,
             begun=self.clock(),
         )
-        simulation.state.write(shifts.SHIFTS, codec.encode((asked,)))
+        simulation.state.write(traffic_shifts.SHIFTS, codec.encode((asked,)))
 
     def _do_run(self, _: Event, simulation: Any) -> str:
         """Somebody starts a run by hand, as `crossmesh apply` does: with a look's document that hands no plan on."""
         name = f"by-hand-{simulation.names}"
-        look = store.key(name, "look")
+        look = state.key(name, "look")
         simulation.runs.put(look, codec.encode(PlanHandoff()))
         simulation.start("Reconcile", {"id": name, "look": look})
         return ""

@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 import pytest
 from crossmesh import codec
-from crossmesh.core.mesh.appmesh import planner as mesh_plan
+from crossmesh.core.mesh.appmesh import planner as mesh_planner
 from crossmesh.core.mesh.appmesh.state import AppMeshRequest, MeshView
 from crossmesh.core.mesh.backend import MeshTarget
-from crossmesh.core.registry import planner as registry_plan
+from crossmesh.core.registry import planner as registry_planner
 
 FOLDER = Path(__file__).parents[1] / "golden" / "plans"
 REGISTRY, MESH = 42, 14  # cases of each planner
@@ -44,13 +44,13 @@ class MeshInputs(msgspec.Struct, frozen=True, kw_only=True):
 
 def registry(data: bytes) -> bytes:
     """The registry's plan for recorded inputs, as bytes."""
-    return codec.encode(registry_plan.plan(codec.decode(data, registry_plan.PlanInputs)))
+    return codec.encode(registry_planner.plan(codec.decode(data, registry_planner.PlanInputs)))
 
 
 def mesh(data: bytes) -> bytes:
     """The mesh's plan for recorded inputs, as bytes."""
     inputs = codec.decode(data, MeshInputs)
-    made = mesh_plan.plan(inputs.requests, inputs.view, owner=inputs.owner, adopt=inputs.adopt, remove=inputs.remove)
+    made = mesh_planner.plan(inputs.requests, inputs.view, owner=inputs.owner, adopt=inputs.adopt, remove=inputs.remove)
     return codec.encode(made)
 
 
@@ -58,7 +58,7 @@ PLANNERS: dict[str, Callable[[bytes], bytes]] = {"registry": registry, "mesh": m
 
 
 def cases() -> list[Path]:
-    """All recorded cases; a file's folder names its planner."""
+    """All recorded cases; a file's folder names its registry_planner."""
     return sorted(FOLDER.glob("*/*.jsonl"))
 
 
@@ -85,19 +85,19 @@ class Harvest:
     def __init__(self) -> None:
         self.found: dict[str, dict[bytes, str]] = {"registry": {}, "mesh": {}}
         self.test, self.offered = "", 0
-        self._scene, self._planner = registry_plan.Snapshot, mesh_plan._Planner
+        self._scene, self._planner = registry_planner.Snapshot, mesh_planner._Planner
 
     def pytest_configure(self) -> None:
-        registry_plan.Snapshot = self._on_registry  # type: ignore[assignment,misc]
-        mesh_plan._Planner = self._on_mesh  # type: ignore[assignment,misc]
+        registry_planner.Snapshot = self._on_registry  # type: ignore[assignment,misc]
+        mesh_planner._Planner = self._on_mesh  # type: ignore[assignment,misc]
 
     def pytest_unconfigure(self) -> None:
-        registry_plan.Snapshot, mesh_plan._Planner = self._scene, self._planner  # type: ignore[misc]
+        registry_planner.Snapshot, mesh_planner._Planner = self._scene, self._planner  # type: ignore[misc]
 
     def pytest_runtest_call(self, item: pytest.Item) -> None:
         self.test, self.offered = item.name.partition("[")[0].removeprefix("test_"), 0
 
-    def _on_registry(self, inputs: registry_plan.PlanInputs) -> Any:
+    def _on_registry(self, inputs: registry_planner.PlanInputs) -> Any:
         self._note("registry", inputs)
         return self._scene(inputs)
 

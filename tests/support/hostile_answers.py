@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from crossmesh.adapters.eks import Access
-from crossmesh.adapters.kubernetes import clusters as kubernetes
+from crossmesh.adapters.kubernetes import clusters
 from crossmesh.adapters.kubernetes.clusters import KubernetesClusters
 from crossmesh.core.observed import Seen, Unseen
 from crossmesh.core.settings import ClusterSettings
@@ -43,11 +43,11 @@ class NoEks:
 
 
 def observe(answers: list[tuple[int, bytes]]) -> Seen | Unseen:
-    clusters = KubernetesClusters("us-east-1", NoEks())  # type: ignore[arg-type]
+    adapter = KubernetesClusters("us-east-1", NoEks())  # type: ignore[arg-type]
     liar = Liar(answers)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(kubernetes, "Transport", lambda *_: liar)
-        view = clusters.observe(CLUSTER, ("shop",), REGISTERED, "", {})
+        patch.setattr(clusters, "Transport", lambda *_: liar)
+        view = adapter.observe(CLUSTER, ("shop",), REGISTERED, "", {})
     assert liar.turn, "nobody was asked"
     return view
 

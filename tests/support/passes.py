@@ -21,7 +21,7 @@ from crossmesh.driver import drive, execute
 from crossmesh.effects import Batch, Call, Step
 from crossmesh.errors import CrossmeshError
 from crossmesh.steps import look, release_lease, report_run, take_lease
-from crossmesh.usecases import state as store
+from crossmesh.usecases import state
 from crossmesh.usecases.context import Context
 from crossmesh.usecases.manifests import with_active_manifests
 
@@ -78,14 +78,14 @@ class MemoryWorld:
         flow, answer, plan = asl.flow(shipped.machines["Reconcile"].definition, data, context_object, Random(0)), None, ""
         while True:
             try:
-                state = flow.send(answer)
+                reached = flow.send(answer)
             except StopIteration:
                 break
-            answer = {} if isinstance(state, asl.Start) else None
-            if not isinstance(state, asl.Invoke):
+            answer = {} if isinstance(reached, asl.Start) else None
+            if not isinstance(reached, asl.Invoke):
                 continue
-            step = shipped.functions[state.resource].module
-            request = msgspec.convert(state.payload, step.Request)
+            step = shipped.functions[reached.resource].module
+            request = msgspec.convert(reached.payload, step.Request)
             answered = yield from with_active_manifests(step.TASK, request, context)
             answer = msgspec.to_builtins(answered)
             if step is take_lease:
@@ -97,7 +97,7 @@ class MemoryWorld:
             planned = getattr(answered, "planned", None)
             plan = planned.plan if planned is not None else plan
         self.executions.alive.discard(arn)
-        return (yield from store.load(plan, RegistryPlan)) if plan else RegistryPlan()
+        return (yield from state.load(plan, RegistryPlan)) if plan else RegistryPlan()
 
     def pods_in(self, service: str = "color") -> set[str]:
         """uids registered in a service."""

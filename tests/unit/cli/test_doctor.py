@@ -6,7 +6,7 @@ import pytest
 from crossmesh import codec
 from crossmesh.core.canary.judge import CanaryHistory, Sample, Verdict
 from crossmesh.core.mesh.traffic_shift import Progress, Shift, digest_of, route_of
-from crossmesh.usecases import traffic_shifts as shifts
+from crossmesh.usecases import traffic_shifts
 
 from tests.support.desk import GOOD, Desk
 
@@ -99,8 +99,8 @@ def test_a_shift_in_force_comes_before_what_is_found_and_is_no_finding_where_all
     route = route_of(running.context().topology, one)
     assert route is not None
     one = Shift(**{**{name: getattr(one, name) for name in one.__struct_fields__}, "document": digest_of(route)})
-    running.world.state.documents[shifts.SHIFTS] = codec.encode((one,))
-    running.world.state.documents[shifts.SHIFTING] = codec.encode({"x": Progress(step=1, at=running.now - 100)})
+    running.world.state.documents[traffic_shifts.SHIFTS] = codec.encode((one,))
+    running.world.state.documents[traffic_shifts.SHIFTING] = codec.encode({"x": Progress(step=1, at=running.now - 100)})
     running.front.runs = [BAD]
     found = json.loads(running.run(*ONLY_PATH, "--json")[1])["findings"]
     assert found[0]["what"].startswith("shift of shop/s (route one) to blue_shop 0, red_shop 100: step 1 of 1")

@@ -7,7 +7,7 @@ from crossmesh import codec
 from crossmesh.cli import operate
 from crossmesh.core.registry.plan import ConflictingDeployment, ManualOverrides, PlannerState
 from crossmesh.errors import RefusedError
-from crossmesh.usecases import state as store
+from crossmesh.usecases import state
 
 from tests.support.desk import Desk
 
@@ -42,7 +42,7 @@ def test_of_two_requests_at_once_the_second_is_refused(desk: Desk, monkeypatch: 
     code, _, err = desk.run("pause")
     assert code == 1
     assert "somebody else asked for something meanwhile: nothing of pause was recorded" in err
-    kept = codec.decode(desk.world.state.documents[store.OPERATOR], ManualOverrides)
+    kept = codec.decode(desk.world.state.documents[state.OPERATOR], ManualOverrides)
     assert kept.draining
     assert not kept.paused
 

@@ -11,15 +11,13 @@ from crossmesh import codec
 from crossmesh.cli import status
 from crossmesh.core.canary.judge import CanaryHistory, Verdict, memory_key
 from crossmesh.core.canary.split_test import CanaryRun
-from crossmesh.core.mesh import traffic_shift as shift
+from crossmesh.core.mesh import traffic_shift
 from crossmesh.core.observed import Unseen
 from crossmesh.core.registry.plan import ManualOverrides
 from crossmesh.core.reporting.overview import Sighting, overview
 from crossmesh.core.reporting.report import ClusterLine, Report
 from crossmesh.ports import Lease
-from crossmesh.usecases import lease
-from crossmesh.usecases import state as store
-from crossmesh.usecases import traffic_shifts as shifts
+from crossmesh.usecases import lease, state, traffic_shifts
 
 from tests.support.desk import Desk
 
@@ -388,15 +386,15 @@ def test_a_drain_and_a_pause_stand_right_after_the_target_with_who_and_since_whe
 
 def test_a_shift_in_force_is_named_and_is_not_green(running: Desk) -> None:
     running.settle()
-    one = shift.Shift(
+    one = traffic_shift.Shift(
         id="x", service="shop/s", mesh="shop", router="r_shop", route="one", document="d", start={"a": 60, "b": 40}, goal={"a": 0, "b": 100}
     )
-    running.world.state.documents[shifts.SHIFTS] = codec.encode((one,))
-    running.world.state.documents[shifts.SHIFTING] = codec.encode({"x": shift.Progress(step=1, at=running.now)})
+    running.world.state.documents[traffic_shifts.SHIFTS] = codec.encode((one,))
+    running.world.state.documents[traffic_shifts.SHIFTING] = codec.encode({"x": traffic_shift.Progress(step=1, at=running.now)})
     code, said = headline(running)
     assert (code, said.partition(":")[0]) == (3, "as declared, except for a shift of weights in force")
-    over = {"x": shift.Progress(step=1, at=running.now - 601, ended="ended by hand")}
-    running.world.state.documents[shifts.SHIFTING] = codec.encode(over)
+    over = {"x": traffic_shift.Progress(step=1, at=running.now - 601, ended="ended by hand")}
+    running.world.state.documents[traffic_shifts.SHIFTING] = codec.encode(over)
     code, out, _ = running.run("status")
     assert code == 0
     assert "shift of" not in out, "one that ended long ago is history"
@@ -426,7 +424,7 @@ def test_an_unseen_cluster_and_a_failed_run_are_not_excused_by_what_is_on_its_wa
     assert headline(running)[1].startswith("not as declared")
     running.world.clusters.failing.clear()
     running.look()
-    running.world.state.documents[store.LAST_RUN] = codec.encode(
+    running.world.state.documents[state.LAST_RUN] = codec.encode(
         Report(id="r-9", kind="failed", at=running.now + 1, config="c", failure="AccessDenied")
     )
     code, out, _ = running.run("status")

@@ -8,7 +8,7 @@ from crossmesh.core.canary.judge import Sample
 from crossmesh.core.diagnosis.facts import ServiceFacts
 from crossmesh.core.observed import Unseen
 from crossmesh.core.registry.plan import ManualOverrides
-from crossmesh.usecases import state as store
+from crossmesh.usecases import state
 
 from tests.support.desk import MANIFESTS, SETTINGS, Desk
 
@@ -108,7 +108,7 @@ def test_withheld_alone_is_a_difference_for_plan_and_apply(running: Desk) -> Non
 
 def test_a_drain_stands_first_in_the_plan_with_who_and_when(running: Desk) -> None:
     kept = ManualOverrides(draining=running.now, by={"drain": "assumed-role/Admin/alice"})
-    running.world.state.documents[store.OPERATOR] = codec.encode(kept)
+    running.world.state.documents[state.OPERATOR] = codec.encode(kept)
     code, out, _ = running.run("plan")
     assert code == 3
     assert out.splitlines()[1].startswith("DRAINED by hand by assumed-role/Admin/alice, since 2023-11-14 22:1")

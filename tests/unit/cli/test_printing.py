@@ -24,9 +24,7 @@ from crossmesh.core.registry.plan import ManualOverrides, Outcome, RegistryPlan
 from crossmesh.core.reporting.report import Report
 from crossmesh.errors import RefusedError
 from crossmesh.ports import Lease
-from crossmesh.usecases import lease, look
-from crossmesh.usecases import state as store
-from crossmesh.usecases import traffic_shifts as shifts
+from crossmesh.usecases import lease, look, state, traffic_shifts
 from crossmesh.usecases.doctor import DoctorReport
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -196,12 +194,12 @@ def test_no_raw_control_gets_out_of_any_verb(desk: Desk, words: tuple[str, ...])
         documents, objects = desk.world.state.documents, desk.world.runs.objects
         documents |= {
             look.LAST: codec.encode(kept.look),
-            store.LAST_RUN: codec.encode(kept.run),
+            state.LAST_RUN: codec.encode(kept.run),
             memory_key("front"): codec.encode(kept.memory),
         }
-        documents |= {store.OPERATOR: codec.encode(kept.operator)}
-        documents |= {shifts.SHIFTS: codec.encode(kept.shifts[:1] if words[0] == "status" and not kept.progress else ())}
-        objects |= {store.key("r", "report"): codec.encode(kept.run), store.key("r", "plan"): codec.encode(kept.plan)}
+        documents |= {state.OPERATOR: codec.encode(kept.operator)}
+        documents |= {traffic_shifts.SHIFTS: codec.encode(kept.shifts[:1] if words[0] == "status" and not kept.progress else ())}
+        objects |= {state.key("r", "report"): codec.encode(kept.run), state.key("r", "plan"): codec.encode(kept.plan)}
         objects |= {"runs/r/outcomes/1.json": codec.encode(kept.outcomes)}
         desk.world.state.leases = {lease.NAME: Lease(epoch=1, holder=kept.holder or "h", expires=desk.now + 60)}
         desk.amazon.messages = {"triggers": [message(kept.message, kept.holder)], "invocations": [invocation(kept.message, kept.holder)]}

@@ -9,7 +9,7 @@ from crossmesh.driver import drive
 from crossmesh.ports import Lease
 from crossmesh.steps import look, reconcile_mesh, release_lease, report_run, take_lease
 from crossmesh.usecases import lease as lease_uses
-from crossmesh.usecases import state as store
+from crossmesh.usecases import state
 from crossmesh.usecases.context import Run
 from crossmesh.usecases.mesh.driver import MeshOutcome
 
@@ -22,7 +22,7 @@ def run_of(desk: Desk, cause: str) -> str:
     name = f"run-{cause}"
     drive(look.run(look.Request(id=name, cause=cause), context), desk.world.ports)
     desk.world.executions.alive = {name}
-    lease = drive(take_lease.run(take_lease.Request(id=name, execution=name, look=store.key(name, "look")), context), desk.world.ports)
+    lease = drive(take_lease.run(take_lease.Request(id=name, execution=name, look=state.key(name, "look")), context), desk.world.ports)
     drive(reconcile_mesh.run(reconcile_mesh.Request(run=lease.run), context), desk.world.ports)
     drive(report_run.run(report_run.Request(run=lease.run), context), desk.world.ports)
     desk.world.state.leases.clear()
@@ -50,7 +50,7 @@ def test_every_pass_of_a_run_is_listed_as_the_run_names_it(desk: Desk) -> None:
     """The reported case: the first deployment's run went once more and registered all pods; `runs` told of its first pass alone."""
     desk.pods(blue=2)
     name = run_of(desk, "deploy")
-    first = codec.decode(desk.world.runs.get(store.key(name, "report")), Report)
+    first = codec.decode(desk.world.runs.get(state.key(name, "report")), Report)
     again, ids = Run(id=name, execution=name, epoch=1), []
     for count in range(release_lease.PASSES_AT_MOST):
         lease = Lease(epoch=1, holder=name, expires=desk.now + 60)
@@ -60,7 +60,7 @@ def test_every_pass_of_a_run_is_listed_as_the_run_names_it(desk: Desk) -> None:
         again = answer.run
         ids.append(again.id)
         kept = msgspec.structs.replace(first, id=again.id, at=first.at + count + 1, adds=count + 1, mesh_actions=0)
-        desk.world.runs.put(store.key(again.id, "report"), codec.encode(kept))
+        desk.world.runs.put(state.key(again.id, "report"), codec.encode(kept))
     lines = [line for line in desk.run("runs")[1].splitlines() if line.startswith(name)]
     assert [line.split()[0] for line in lines] == [*reversed(ids), name]
     assert "5 registered" in lines[0]
@@ -92,7 +92,7 @@ def test_explain_shows_the_changes_of_the_mesh_and_why_the_run_began(desk: Desk)
 def test_what_was_planned_for_the_mesh_and_not_reached_is_shown_so(desk: Desk) -> None:
     desk.pods(blue=1)
     name = run_of(desk, "hint")
-    key = store.key(name, "mesh/0/outcomes")
+    key = state.key(name, "mesh/0/outcomes")
     kept = codec.decode(desk.world.runs.get(key), tuple[MeshOutcome, ...])
     desk.world.runs.put(key, codec.encode(kept[:1]))
     _, out, _ = desk.run("explain", name)
@@ -104,7 +104,7 @@ def test_a_run_by_hand_says_so(desk: Desk) -> None:
     desk.world.executions.alive = {"x"}
     lease = drive(take_lease.run(take_lease.Request(id="x", execution="x"), desk.context()), desk.world.ports)
     drive(report_run.run(report_run.Request(run=lease.run), desk.context()), desk.world.ports)
-    report = codec.decode(desk.world.state.documents[store.LAST_RUN], Report)
+    report = codec.decode(desk.world.state.documents[state.LAST_RUN], Report)
     assert report.cause == "manual"
 
 

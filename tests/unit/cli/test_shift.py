@@ -4,13 +4,12 @@ import json
 
 import pytest
 from crossmesh import codec
-from crossmesh.cli import shift as shift_verb
+from crossmesh.cli import shift
 from crossmesh.core.canary.judge import CanaryHistory, Verdict, memory_key
 from crossmesh.core.canary.split_test import CanaryRun
 from crossmesh.core.mesh.traffic_shift import Shifts
 from crossmesh.core.registry.plan import ManualOverrides
-from crossmesh.usecases import state as store
-from crossmesh.usecases import traffic_shifts as shifts
+from crossmesh.usecases import state, traffic_shifts
 
 from tests.support.desk import Desk
 
@@ -32,7 +31,7 @@ def verdict(desk: Desk, kind: str = "good", age: float = 5.0) -> None:
 
 
 def recorded(desk: Desk) -> Shifts:
-    data = desk.world.state.documents.get(shifts.SHIFTS)
+    data = desk.world.state.documents.get(traffic_shifts.SHIFTS)
     return codec.decode(data, Shifts) if data else ()
 
 
@@ -124,7 +123,7 @@ def test_a_canary_that_never_ran_and_a_service_that_none_watches_are_refused(run
     ("operator", "says"), [({"paused": 1.0}, "the application is paused"), ({"draining": 1.0}, "DRAINED by hand since 1970-01-01 00:00Z")]
 )
 def test_an_application_that_would_not_carry_it_out_refuses(running: Desk, operator: dict[str, float], says: str) -> None:
-    running.world.state.documents[store.OPERATOR] = codec.encode(ManualOverrides(**operator))  # type: ignore[arg-type]
+    running.world.state.documents[state.OPERATOR] = codec.encode(ManualOverrides(**operator))  # type: ignore[arg-type]
     assert says in running.run(*TO, "--yes")[2]
 
 
@@ -177,14 +176,14 @@ def test_a_shift_that_replaces_one_says_so_before_and_after(running: Desk) -> No
 
 def overtaken(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """While the next shift is asked to be confirmed, somebody else records one."""
-    meant = shift_verb.confirmed
+    meant = shift.confirmed
 
     def while_it_is_asked(*given: object, **more: object) -> bool:
-        monkeypatch.setattr(shift_verb, "confirmed", meant)
+        monkeypatch.setattr(shift, "confirmed", meant)
         assert running.run("shift", "s", "--to", "blue=20,red=80", "--yes")[0] == 0
         return True
 
-    monkeypatch.setattr(shift_verb, "confirmed", while_it_is_asked)
+    monkeypatch.setattr(shift, "confirmed", while_it_is_asked)
 
 
 def test_of_two_recorded_at_once_the_second_is_refused(running: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

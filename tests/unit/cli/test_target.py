@@ -13,7 +13,7 @@ from crossmesh.cli.main import _parser
 from crossmesh.cli.target import Place
 from crossmesh.core.canary.judge import CanaryHistory, Verdict, memory_key
 from crossmesh.core.registry.plan import ManualOverrides
-from crossmesh.usecases import state as store
+from crossmesh.usecases import state
 
 from tests.support.acting_verbs import ACTING
 from tests.support.desk import Desk, pod
@@ -208,10 +208,10 @@ def test_a_drain_is_confirmed_by_the_stacks_name_with_counts(desk: Desk) -> None
         assert code == 1
         assert "drain removes all 3 instances (color.shop.local 3) of stack crossmesh from Cloud Map" in err
         assert "Type the stack's name (crossmesh) to go ahead:" in err
-        assert store.OPERATOR not in desk.world.state.documents
+        assert state.OPERATOR not in desk.world.state.documents
     desk.types("crossmesh")
     assert desk.run("drain")[0] == 0
-    kept = codec.decode(desk.world.state.documents[store.OPERATOR], ManualOverrides)
+    kept = codec.decode(desk.world.state.documents[state.OPERATOR], ManualOverrides)
     assert (kept.draining, kept.by) == (desk.now, {"drain": "assumed-role/Admin/alice"})
 
 

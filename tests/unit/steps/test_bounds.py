@@ -6,14 +6,13 @@ from crossmesh import codec
 from crossmesh.adapters.memory import MemoryState
 from crossmesh.core import bounds
 from crossmesh.core.observed import Unseen
-from crossmesh.core.registry import next_state as remembering
+from crossmesh.core.registry import next_state
 from crossmesh.core.registry.plan import PlannerState
 from crossmesh.core.reporting.report import Report
 from crossmesh.driver import drive
 from crossmesh.errors import RefusedError, TransientError
 from crossmesh.steps import report_look
-from crossmesh.usecases import look as looks
-from crossmesh.usecases import state as store
+from crossmesh.usecases import look, state
 
 from tests.support.builders import context, pod
 from tests.support.passes import MemoryWorld
@@ -57,7 +56,7 @@ def test_whatever_one_cluster_says_the_look_is_kept_and_the_other_clusters_pod_c
     assert look_and_run(world) == "apply"
     assert any("10.0.9.9" in str(i.values()) for found in world.registry.instances.values() for i in found.values())
     assert max(packed(world).values()) <= bounds.STORED, packed(world)
-    assert codec.decode(world.state.documents[looks.LAST], Report).kind == "apply"
+    assert codec.decode(world.state.documents[look.LAST], Report).kind == "apply"
     assert look_and_run(world) in ("quiet", "apply")
 
 
@@ -69,7 +68,7 @@ class Refusing(MemoryState):
         self.most, self.error, self.refused = most, error, 0
 
     def write(self, key: str, value: bytes) -> None:
-        if key in (looks.LAST, store.LAST_RUN) and len(value) > self.most:
+        if key in (look.LAST, state.LAST_RUN) and len(value) > self.most:
             self.refused += 1
             raise self.error or RefusedError("ValidationException", "too large")
         super().write(key, value)
@@ -85,8 +84,8 @@ def long_report() -> Report:
 def test_a_refused_report_is_kept_in_a_shorter_form_that_says_so(most: int, notes: int) -> None:
     world = MemoryWorld()
     world.state = Refusing(most)
-    drive(store.tell(looks.LAST, long_report()), world.ports)
-    kept = codec.decode(world.state.documents[looks.LAST], Report)
+    drive(state.tell(look.LAST, long_report()), world.ports)
+    kept = codec.decode(world.state.documents[look.LAST], Report)
     assert len(kept.notes) == notes
     assert notes == 50 or "more" in kept.notes[-1] or "shortened" in kept.notes[-1]
 
@@ -108,7 +107,7 @@ def test_no_answer_from_the_table_is_no_refusal_and_is_tried_again_by_the_state_
     world = MemoryWorld()
     world.state = Refusing(0, TransientError("no answer"))
     with pytest.raises(TransientError):
-        drive(store.tell(looks.LAST, long_report()), world.ports)
+        drive(state.tell(look.LAST, long_report()), world.ports)
 
 
 def big_memory(entries: int) -> PlannerState:
@@ -124,25 +123,25 @@ def big_memory(entries: int) -> PlannerState:
 
 def test_a_memory_of_a_usual_size_is_kept_whole_and_a_huge_one_is_cut_with_its_counts() -> None:
     usual, huge = big_memory(500), big_memory(20_000)
-    assert remembering.fitting(usual) is usual
-    kept = remembering.fitting(huge)
+    assert next_state.fitting(usual) is usual
+    kept = next_state.fitting(huge)
     assert len(bounds.packed(codec.encode(kept))) <= bounds.STORED
     assert (kept.identities, kept.competing_writers) == (huge.identities, huge.competing_writers)
     assert len(kept.registered) >= 500
     assert min(kept.registered.values()) > max(huge.registered.values()) - len(kept.registered), "the latest of what was registered"
     assert min(kept.pending_deletions.values()) == min(huge.pending_deletions.values()), "the oldest clocks come due and make room"
-    assert remembering.cut(huge, kept)[0] == f"memory: {len(kept.registered):,} of 20,000 entries of registered fit the table"
-    assert remembering.cut(usual, usual) == ()
+    assert next_state.cut(huge, kept)[0] == f"memory: {len(kept.registered):,} of 20,000 entries of registered fit the table"
+    assert next_state.cut(usual, usual) == ()
 
 
 def test_a_clock_that_was_kept_out_is_begun_when_there_is_room() -> None:
     """What is cut is decided by age, so the same removals are not left out for ever."""
     huge = big_memory(20_000)
-    first = remembering.fitting(huge)
+    first = next_state.fitting(huge)
     done = msgspec.structs.replace(
         huge, pending_deletions={key: at for key, at in huge.pending_deletions.items() if key not in first.pending_deletions}
     )
-    second = remembering.fitting(done)
+    second = next_state.fitting(done)
     assert second.pending_deletions
     assert not second.pending_deletions.keys() & first.pending_deletions.keys()
 

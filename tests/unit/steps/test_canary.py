@@ -15,8 +15,7 @@ from crossmesh.driver import drive
 from crossmesh.errors import CrossmeshError, RefusedError
 from crossmesh.ports import Lease
 from crossmesh.steps import diagnose_canary, judge_canary, list_canaries, probe_front
-from crossmesh.usecases import canary as canary_parts
-from crossmesh.usecases import doctor as examine
+from crossmesh.usecases import canary, doctor
 from crossmesh.usecases.canary import Judgement
 from crossmesh.usecases.context import Context
 
@@ -326,7 +325,7 @@ def test_whatever_a_front_sends_its_canary_fails_and_is_remembered(here: Here, s
 )
 def test_what_a_service_names_as_its_load_balancer_is_a_host_or_refused(host: str) -> None:
     with pytest.raises(CrossmeshError, match="which is no host name"):
-        canary_parts.url_for(host, TARGET, "/color")
+        canary.url_for(host, TARGET, "/color")
 
 
 @pytest.mark.parametrize(
@@ -340,15 +339,15 @@ def test_what_a_service_names_as_its_load_balancer_is_a_host_or_refused(host: st
     ],
 )
 def test_hosts_and_addresses_are_asked(host: str, port: int, url: str) -> None:
-    assert canary_parts.url_for(host, msgspec.structs.replace(TARGET, port=port), "/color") == url
+    assert canary.url_for(host, msgspec.structs.replace(TARGET, port=port), "/color") == url
 
 
 def test_the_doctor_finds_what_the_canary_finds_and_remembers_nothing(here: Here) -> None:
     here.front.runs = [(GOOD,) * 3]
     before = dict(here.world.state.documents)
-    well = drive(examine.examine(here.context, frozenset({"path"}), {}), here.ports)
+    well = drive(doctor.examine(here.context, frozenset({"path"}), {}), here.ports)
     assert (well.findings, well.verdicts[0].kind) == ((), "good")
     here.front.runs = [(LOST,) * 3]
-    ill = drive(examine.examine(here.context, frozenset({"path"}), {}), here.ports)
+    ill = drive(doctor.examine(here.context, frozenset({"path"}), {}), here.ports)
     assert [one.subject for one in ill.findings] == ["listener:http://front.test"]
     assert here.world.state.documents == before

@@ -5,7 +5,7 @@ import pytest
 from crossmesh import codec
 from crossmesh.core.registry.plan import PlannerState
 from crossmesh.core.topology import CloudMap, VirtualNode
-from crossmesh.usecases import state as store
+from crossmesh.usecases import state
 
 from tests.support.builders import context, node, pod
 from tests.support.modelled import ModelledWorld
@@ -63,10 +63,10 @@ def test_a_memory_of_before_names_were_kept_finds_the_service_by_its_id() -> Non
     world.clusters.put("a", pod("u1"))
     for _ in range(2):
         world.run(context(at("blue", "prod.local", "api-1.5")))
-    found = codec.decode(world.state.documents[store.MEMORY], PlannerState)
+    found = codec.decode(world.state.documents[state.MEMORY], PlannerState)
     (place,) = found.services.values()
     old = msgspec.structs.replace(found, services={"api-1.5.prod.local": place}, service_names={})
-    world.state.write(store.MEMORY, codec.encode(old))
+    world.state.write(state.MEMORY, codec.encode(old))
     world.run(context(at("blue", "prod.local", "other")))
     world.clock.sleep(30.0)
     world.run(context(at("blue", "prod.local", "other")))

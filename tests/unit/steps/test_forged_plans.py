@@ -11,7 +11,7 @@ from crossmesh.core.registry.plan import CreateService, Deregister, Register, Re
 from crossmesh.driver import drive
 from crossmesh.errors import RefusedError
 from crossmesh.steps import apply_registry, look, take_lease
-from crossmesh.usecases import state as store
+from crossmesh.usecases import state
 
 from tests.support.builders import NAMESPACE, context, node, pod
 from tests.support.passes import MemoryWorld
@@ -34,7 +34,7 @@ def forged(*actions: Any, service: str = PAYROLL) -> tuple[MemoryWorld, apply_re
     assert planned is not None
     plan = RegistryPlan(actions=actions, begun=world.clock.time)
     world.runs.put(planned.plan, codec.encode(plan))
-    key = store.key("r", "registry")
+    key = state.key("r", "registry")
     registry = codec.decode(world.runs.get(key), RegistryView)
     (known,) = [msgspec.structs.replace(registry.services[0], service=service, id=foreign)]
     world.runs.put(key, codec.encode(msgspec.structs.replace(registry, services=(*registry.services, known))))

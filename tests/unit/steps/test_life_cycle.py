@@ -12,7 +12,7 @@ from crossmesh.core.registry.plan import ManualOverrides, PlannerState, Registry
 from crossmesh.core.reporting.report import Report
 from crossmesh.driver import drive, execute
 from crossmesh.steps import report_run, take_lease
-from crossmesh.usecases import state as store
+from crossmesh.usecases import state
 from crossmesh.usecases.context import Context
 
 from tests.support.builders import NAMESPACE, context, pod
@@ -70,10 +70,10 @@ def test_an_upgrade_under_a_run_supersedes_it_and_loses_neither_confirmations_no
     for number in range(3):
         world.clusters.remove("b", f"b{number}")  # a mass removal: it waits for its confirmation
     world.run(context())
-    pending = codec.decode(world.state.read(store.MEMORY) or b"", PlannerState).pending_deletions
+    pending = codec.decode(world.state.read(state.MEMORY) or b"", PlannerState).pending_deletions
     assert len(pending) == 3
     wish = codec.encode(ManualOverrides(resumed={"x.demo.local": 1.0}))
-    world.state.write(store.OPERATOR, wish)
+    world.state.write(state.OPERATOR, wish)
     world.clusters.put("a", pod("new", "red"))  # of another node: an add of the same one would stand for a removal
     steps, answer = world.steps(context(), "old"), None
     for _ in range(cut):
@@ -85,10 +85,10 @@ def test_an_upgrade_under_a_run_supersedes_it_and_loses_neither_confirmations_no
         answer = [execute(one, world.ports) for one in many] if many is not None else execute(asked, world.ports)
     steps.close()  # the old version's code is gone; the state machine's next call meets the new one
     world.executions.alive.clear()
-    kept = codec.decode(world.state.read(store.MEMORY) or b"", PlannerState).pending_deletions
+    kept = codec.decode(world.state.read(state.MEMORY) or b"", PlannerState).pending_deletions
     assert kept.items() <= pending.items() | kept.items()
     assert set(kept) == set(pending), "what waits for confirmation goes on waiting"
-    assert world.state.read(store.OPERATOR) == wish
+    assert world.state.read(state.OPERATOR) == wish
     assert len(world.pods_in()) >= 6, "nothing was removed unconfirmed"
     world.clock.sleep(60)
     world.run(upgraded(context()))
@@ -216,12 +216,12 @@ def test_a_word_ends_by_the_clock_and_not_when_the_services_are_read_anew() -> N
 
 def resume(world: MemoryWorld, service: str = f"color.{NAMESPACE}") -> None:
     """As the command line does it: only what is stopped can be resumed."""
-    memory = codec.decode(world.state.read(store.MEMORY) or b"", PlannerState)
+    memory = codec.decode(world.state.read(state.MEMORY) or b"", PlannerState)
     assert service in memory.conflicting_deployments
-    data = world.state.read(store.OPERATOR)
+    data = world.state.read(state.OPERATOR)
     asked = codec.decode(data, ManualOverrides) if data else ManualOverrides()
     world.clock.sleep(1)
-    world.state.write(store.OPERATOR, codec.encode(msgspec.structs.replace(asked, resumed={service: world.clock.now()})))
+    world.state.write(state.OPERATOR, codec.encode(msgspec.structs.replace(asked, resumed={service: world.clock.now()})))
 
 
 def test_a_person_says_that_the_earlier_is_meant() -> None:
@@ -258,7 +258,7 @@ def test_a_person_says_that_the_later_is_meant_and_changes_her_mind() -> None:
 
 def test_a_word_against_another_hand_is_none_against_a_deployment_that_comes_later() -> None:
     world = filled()
-    world.state.write(store.OPERATOR, codec.encode(ManualOverrides(resumed={f"color.{NAMESPACE}": world.clock.now()})))
+    world.state.write(state.OPERATOR, codec.encode(ManualOverrides(resumed={f"color.{NAMESPACE}": world.clock.now()})))
     world.run(context())
     world.clock.sleep(60)
     other, theirs = neighbour(world)
@@ -288,7 +288,7 @@ def test_what_others_registered_is_never_touched_not_even_by_a_drain() -> None:
         world.registry.instances[service][name] = dict(attributes)
         world.registry.revisions[service] += 1
     world.run(context())
-    world.state.write(store.OPERATOR, codec.encode(ManualOverrides(draining=world.clock.now())))
+    world.state.write(state.OPERATOR, codec.encode(ManualOverrides(draining=world.clock.now())))
     for _ in range(3):
         world.run(context())
         world.clock.sleep(60)

@@ -7,8 +7,7 @@ from crossmesh.core.registry.plan import Deregister, PlannerState, RegistryPlan
 from crossmesh.driver import drive
 from crossmesh.ports import Lease
 from crossmesh.steps import look, report_run, take_lease
-from crossmesh.usecases import registry
-from crossmesh.usecases import state as store
+from crossmesh.usecases import registry, state
 from crossmesh.usecases.context import Context, Run
 
 from tests.support.builders import context, pod
@@ -40,7 +39,7 @@ def looked(world: MemoryWorld, run: Run, where: Context = HERE) -> look.Response
 
 
 def planned(world: MemoryWorld, run: str = "r") -> RegistryPlan:
-    return codec.decode(world.runs.get(store.key(run, "plan")) or b"", RegistryPlan)
+    return codec.decode(world.runs.get(state.key(run, "plan")) or b"", RegistryPlan)
 
 
 @pytest.mark.parametrize("passes", [0, 1])
@@ -72,7 +71,7 @@ def test_what_the_look_saw_terminating_is_dead_though_the_run_finds_it_gone() ->
     looked(world, run)
     (gone,) = [action for action in planned(world, run.id).actions if isinstance(action, Deregister)]
     assert (gone.uid, gone.why) == ("u1", "dead")
-    kept = codec.decode(world.runs.get(store.key(run.id, "inputs")) or b"", PlannerState)
+    kept = codec.decode(world.runs.get(state.key(run.id, "inputs")) or b"", PlannerState)
     assert [key for key in kept.terminating if "u1" in key], "a replay starts from what was planned from"
 
 

@@ -10,8 +10,7 @@ from crossmesh.driver import drive
 from crossmesh.errors import RefusedError
 from crossmesh.runtime import shortened
 from crossmesh.telemetry import deployment_values
-from crossmesh.usecases import look_lease
-from crossmesh.usecases import state as store
+from crossmesh.usecases import look_lease, state
 
 from tests.support.builders import context, pod
 from tests.support.passes import MemoryWorld
@@ -70,12 +69,12 @@ def test_what_waits_on_purpose_is_not_pending_and_a_failure_says_nothing_else() 
 def test_samples_travel_with_the_state_and_large_ones_are_kept_elsewhere() -> None:
     world = MemoryWorld()
     small = tuple(Sample(status=200, body="blue", latency_ms=float(number)) for number in range(60))
-    carried = drive(store.inline_or_store("runs/x/samples.json", small, 120_000), world.ports)
+    carried = drive(state.inline_or_store("runs/x/samples.json", small, 120_000), world.ports)
     assert carried.startswith("gzip:")
     assert len(carried) < 4_000, "a run of 60 requests"
-    assert drive(store.load(carried, tuple[Sample, ...]), world.ports) == small
-    assert drive(store.inline_or_store("runs/x/samples.json", small, 100), world.ports) == "runs/x/samples.json"
-    assert drive(store.load("runs/x/samples.json", tuple[Sample, ...]), world.ports) == small
+    assert drive(state.load(carried, tuple[Sample, ...]), world.ports) == small
+    assert drive(state.inline_or_store("runs/x/samples.json", small, 100), world.ports) == "runs/x/samples.json"
+    assert drive(state.load("runs/x/samples.json", tuple[Sample, ...]), world.ports) == small
 
 
 def test_documents_are_kept_compressed_and_older_ones_are_read_as_they_are() -> None:

@@ -17,9 +17,9 @@ from crossmesh.core.registry.plan import RegistryPlan
 from crossmesh.driver import drive
 from crossmesh.errors import ServiceGone
 from crossmesh.steps import reconcile_mesh
-from crossmesh.usecases import state as store
+from crossmesh.usecases import state
 from crossmesh.usecases.context import Context
-from crossmesh.usecases.mesh.appmesh import observing as mesh
+from crossmesh.usecases.mesh.appmesh import observing
 
 from tests.support.cutting import cut
 from tests.support.manifest_texts import HEAD, node
@@ -397,9 +397,9 @@ def test_while_another_deployment_uses_our_owner_the_mesh_waits_and_says_so() ->
     where, world = declared_by(HEAD, node("blue")), new_world()
     for conflict in (True, False):
         asked = starting(world, where)
-        world.runs.put(store.key(asked.run.id, "plan"), codec.encode(RegistryPlan(conflict=conflict)))
+        world.runs.put(state.key(asked.run.id, "plan"), codec.encode(RegistryPlan(conflict=conflict)))
         found = drive(reconcile_mesh.run(asked, where), world.ports)
-        made = drive(store.load(found.plan, MeshPlan), world.ports)
+        made = drive(state.load(found.plan, MeshPlan), world.ports)
         assert bool(app_mesh(world).specs()) is not conflict
         assert any("another deployment uses this owner" in note for note in made.notes) is conflict
 
@@ -414,7 +414,7 @@ def described(world: MemoryWorld, where: Context) -> list[MeshTarget]:
         return describe(target)
 
     world.mesh.describe = counting  # type: ignore[method-assign]
-    drive(mesh.observe(where), world.ports)
+    drive(observing.observe(where), world.ports)
     return asked
 
 

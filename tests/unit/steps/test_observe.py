@@ -6,7 +6,7 @@ import pytest
 from crossmesh.core.observed import Instance, RegistryView, ServiceView
 from crossmesh.core.registry import endpoints as ep
 from crossmesh.core.registry.plan import ManualOverrides, PlannerState
-from crossmesh.usecases import observation as observe
+from crossmesh.usecases import observation
 
 from tests.support.builders import NAMESPACE, context
 
@@ -33,8 +33,8 @@ def view(clusters: int, each: int = 3, kind: type = dict) -> RegistryView:
 def asked(clusters: int, registry: RegistryView) -> dict[str, tuple[Any, ...]]:
     """The pods that each cluster is asked about."""
     where = context(clusters=tuple(f"c{n}" for n in range(clusters)))
-    known = observe.registered(where, registry, PlannerState(), ManualOverrides())
-    calls = {f"c{n}": observe.observation_call(where, f"c{n}", known, PlannerState(), ManualOverrides()) for n in range(clusters)}
+    known = observation.registered(where, registry, PlannerState(), ManualOverrides())
+    calls = {f"c{n}": observation.observation_call(where, f"c{n}", known, PlannerState(), ManualOverrides()) for n in range(clusters)}
     return {name: one.args[2] for name, one in calls.items()}
 
 

@@ -7,7 +7,7 @@ import pytest
 from crossmesh import codec
 from crossmesh.core.observed import Pod
 from crossmesh.core.registry.plan import ManualOverrides, PlannerState
-from crossmesh.usecases import state as store
+from crossmesh.usecases import state
 
 from tests.support.builders import context, pod
 from tests.support.modelled import ModelledWorld
@@ -72,7 +72,7 @@ def test_taking_over_ends_with_our_marks_on_every_pod_and_no_pod_is_ever_away(sa
     world.watched = frozenset(world.addresses())
     where = context(adopt=wish == "settings")
     if wish == "command":
-        world.state.write(store.OPERATOR, codec.encode(ManualOverrides(adopt=50.0)))
+        world.state.write(state.OPERATOR, codec.encode(ManualOverrides(adopt=50.0)))
     world.passes(where, 4)
     held = world.held(world.space, "color")
     assert sorted(a["crossmesh/pod-uid"] for a in held.values()) == [p.uid for p in pods], "each once"
@@ -83,7 +83,7 @@ def test_taking_over_ends_with_our_marks_on_every_pod_and_no_pod_is_ever_away(sa
     world.passes(where, 2)
     assert world.writes() == []
     if wish == "command":
-        assert codec.decode(world.state.documents[store.MEMORY], PlannerState).adopted == 50.0
+        assert codec.decode(world.state.documents[state.MEMORY], PlannerState).adopted == 50.0
     for one in pods[:2]:  # their pods go as all others do
         world.clusters.remove("a", one.uid)
         world.clusters.put("a", pod(f"n{one.uid}", ip=f"10.0.1.{one.ip[-1]}"))

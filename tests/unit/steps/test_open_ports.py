@@ -17,7 +17,7 @@ from crossmesh.errors import LeaseLost
 from crossmesh.ports import Lease
 from crossmesh.steps import open_ports
 from crossmesh.usecases import open_ports as asked_ports
-from crossmesh.usecases import state as store
+from crossmesh.usecases import state
 from crossmesh.usecases.context import Context, Run
 
 from tests.support.diagnosis_world import CONFIG, SETTINGS, VIEWS, registry
@@ -35,14 +35,14 @@ class Here:
         self.run = Run(id="r", execution="e", epoch=1, config="c")
         self.state.write_lease("run", Lease(epoch=1, holder="e", expires=2_000_000.0), None)
         for view in views:
-            self.runs.put(store.key("r", f"views/{view.cluster}"), codec.encode(view))
-        self.runs.put(store.key("r", "registry"), codec.encode(registry()))
+            self.runs.put(state.key("r", f"views/{view.cluster}"), codec.encode(view))
+        self.runs.put(state.key("r", "registry"), codec.encode(registry()))
         self.decided(views)
 
     def decided(self, views: tuple[Any, ...]) -> None:
         """What the run's planning decided of these views' endpoints."""
         made = planned(PlanInputs(settings=SETTINGS, topology=CONFIG.topology, views=views, registry=registry(), deployment="d"))
-        self.runs.put(store.key("r", store.ENDPOINTS), codec.encode(made.endpoints))
+        self.runs.put(state.key("r", state.ENDPOINTS), codec.encode(made.endpoints))
 
     def go(self) -> open_ports.Response:
         ports = {"Clock": MemoryClock(), "Networks": self.networks, "State": self.state, "RunStore": self.runs}
@@ -107,7 +107,7 @@ def test_nothing_is_closed_while_a_cluster_is_not_seen() -> None:
 
 def test_the_ports_are_those_of_the_endpoints_that_the_run_decided() -> None:
     here = Here()
-    here.runs.put(store.key("r", "registry"), codec.encode(RegistryView(begun=0.0)))
+    here.runs.put(state.key("r", "registry"), codec.encode(RegistryView(begun=0.0)))
     here.decided((VIEWS[0],))  # no pod of colorapp was an endpoint when the run planned, whatever the views show
     here.hold(rule(8080, "sg-eksc1", OURS))
     assert here.go().closed == ("eksc2:8080 for sg-eksc1",)
@@ -116,7 +116,7 @@ def test_the_ports_are_those_of_the_endpoints_that_the_run_decided() -> None:
 def test_a_run_that_kept_no_decision_closes_nothing() -> None:
     """One that an older version planned: what is registered still opens."""
     here = Here()
-    here.runs.objects.pop(store.key("r", store.ENDPOINTS))
+    here.runs.objects.pop(state.key("r", state.ENDPOINTS))
     here.hold(rule(9090, "sg-eksc1", OURS))
     assert here.go() == open_ports.Response(opened=("eksc2:8080 for sg-eksc1",))
 
@@ -138,7 +138,7 @@ def test_a_run_of_an_older_configuration_changes_no_rule() -> None:
 def test_while_another_deployment_uses_our_owner_no_rule_is_changed() -> None:
     here = Here()
     here.hold(rule(9090, "sg-eksc1", OURS))
-    here.runs.put(store.key("r", "plan"), codec.encode(RegistryPlan(conflict=True)))
+    here.runs.put(state.key("r", "plan"), codec.encode(RegistryPlan(conflict=True)))
     (told,) = here.go().refused
     assert "another deployment" in told
     assert [port for port, _, _ in here.rules()] == [9090]

@@ -8,7 +8,7 @@ from crossmesh.driver import drive, execute
 from crossmesh.effects import Batch, Call
 from crossmesh.errors import LeaseLost
 from crossmesh.steps import apply_registry
-from crossmesh.usecases import state as store
+from crossmesh.usecases import state
 
 from tests.support.builders import context, pod
 from tests.support.passes import MemoryWorld
@@ -142,7 +142,7 @@ def test_an_instance_that_changed_hands_since_the_plan_is_stale_not_removed() ->
     except StopIteration:
         pass
     assert "a.u1" in world.registry.instances["srv-1"]
-    outcomes = drive(store.load("runs/run-y/outcomes/1-0000.json", tuple[Outcome, ...]), world.ports)
+    outcomes = drive(state.load("runs/run-y/outcomes/1-0000.json", tuple[Outcome, ...]), world.ports)
     assert [o.result for o in outcomes] == ["stale"]
 
 

@@ -9,7 +9,7 @@ from crossmesh.driver import drive
 from crossmesh.errors import Conflict, RefusedError
 from crossmesh.ports import Operation
 from crossmesh.steps.report_run import next_look
-from crossmesh.usecases import state as store
+from crossmesh.usecases import state
 
 from tests.support.builders import context, node, pod
 from tests.support.controller_instances import theirs
@@ -24,7 +24,7 @@ def world_with(*uids: str) -> MemoryWorld:
 
 
 def outcomes(world: MemoryWorld, run: str, stage: int = 1) -> list[tuple[str, str]]:
-    found = drive(store.load(f"runs/{run}/outcomes/{stage}-0000.json", tuple[Outcome, ...]), world.ports)
+    found = drive(state.load(f"runs/{run}/outcomes/{stage}-0000.json", tuple[Outcome, ...]), world.ports)
     return [(o.result, o.detail) for o in found]
 
 

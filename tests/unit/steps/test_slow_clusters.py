@@ -10,8 +10,7 @@ from crossmesh.driver import drive
 from crossmesh.ports import Lease
 from crossmesh.steps import look, report_look
 from crossmesh.usecases import look as looks
-from crossmesh.usecases import look_lease
-from crossmesh.usecases import state as store
+from crossmesh.usecases import look_lease, state
 from crossmesh.usecases.context import Run
 from crossmesh.usecases.plan_handoff import PlanHandoff
 
@@ -135,7 +134,7 @@ def test_a_run_that_observes_for_itself_waits_no_longer_than_its_look_did() -> N
         began = world.clock.now()
         assert drive(look.run(look.Request(run=run), WHERE), world.ports).planned is not None
         assert world.clock.now() - began == SHORT
-        assert codec.decode(world.runs.get(store.key("r", "views/b")), View).cause == "timeout"
+        assert codec.decode(world.runs.get(state.key("r", "views/b")), View).cause == "timeout"
 
 
 def test_a_failed_look_forgets_no_slow_cluster() -> None:

@@ -6,7 +6,7 @@ from crossmesh import codec
 from crossmesh.core.registry.plan import ManualOverrides, PlannerState, RegistryPlan
 from crossmesh.core.topology import CloudMap, VirtualNode
 from crossmesh.errors import RefusedError
-from crossmesh.usecases import state as store
+from crossmesh.usecases import state
 from crossmesh.usecases.context import Context
 
 from tests.support.builders import NAMESPACE, context, node, pod
@@ -153,7 +153,7 @@ def test_a_service_that_cannot_be_read_is_named_and_stops_no_other(operation: st
     world.denied = [(operation, services["color"].id)]
     world.clusters.remove("a", "u1")
     world.clusters.put("a", pod("v22", "red", ip="10.0.0.8"))
-    before = codec.decode(world.state.documents[store.MEMORY], PlannerState)
+    before = codec.decode(world.state.documents[state.MEMORY], PlannerState)
     world.clock.sleep(700.0)  # everything is read anew
     assert world.look(where).decision == "apply"
     plan = world.run(where)
@@ -184,10 +184,10 @@ def test_what_was_decided_before_outlasts_a_service_that_cannot_be_read() -> Non
     where = context(node("blue", "color"), node("red", "front"))
     world.clusters.put("a", pod("v1", "red", ip="10.0.0.9"))
     world.run(where)
-    memory = codec.decode(world.state.documents[store.MEMORY], PlannerState)
+    memory = codec.decode(world.state.documents[state.MEMORY], PlannerState)
     kept = msgspec.structs.replace(memory, pending_deletions={"color.demo.local/a.u1": 5.0}, terminating={"a/u1": 6.0})
-    world.state.write(store.MEMORY, codec.encode(kept))
-    world.state.write(store.OPERATOR, codec.encode(ManualOverrides(adopt=9.0, forget={"gone": 9.0})))
+    world.state.write(state.MEMORY, codec.encode(kept))
+    world.state.write(state.OPERATOR, codec.encode(ManualOverrides(adopt=9.0, forget={"gone": 9.0})))
     (space,) = world.model.namespaces
     world.denied = [("ListInstances", world.model.namespaces[space].services["color"].id)]
     after = world.run(where).memory

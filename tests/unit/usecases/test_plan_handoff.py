@@ -15,9 +15,8 @@ from crossmesh.effects import Batch, Step, batch, call, gather, to
 from crossmesh.errors import RefusedError
 from crossmesh.ports import Lease
 from crossmesh.steps import look, release_lease, take_lease
-from crossmesh.usecases import lease, registry
+from crossmesh.usecases import lease, registry, state
 from crossmesh.usecases import look as looks
-from crossmesh.usecases import state as store
 from crossmesh.usecases.context import Context, Run
 from crossmesh.usecases.plan_handoff import GOOD_FOR, PlanHandoff
 
@@ -91,7 +90,7 @@ def test_what_a_look_handed_on_can_be_replayed_from_the_keys_of_any_run() -> Non
     looked = world.look(context())
     kept = set(world.runs.objects)
     named = ("registry", "views/a", "views/b", "inputs", "operator", "outliers", "plan", "look")
-    assert {store.key(looked.id, name) for name in named} <= kept
+    assert {state.key(looked.id, name) for name in named} <= kept
 
 
 def test_a_look_that_waited_for_one_cluster_as_long_as_it_may_is_good_enough_for_its_run() -> None:
@@ -177,7 +176,7 @@ def test_who_met_a_look_is_answered_by_its_run_which_goes_once_more() -> None:
     seen = drive(look.run(look.Request(run=released.run), context()), world.ports)
     assert seen.run == released.run
     assert seen.planned is not None
-    assert (seen.planned.plan, seen.planned.actions) == (store.key(released.run.id, "plan"), 2)
+    assert (seen.planned.plan, seen.planned.actions) == (state.key(released.run.id, "plan"), 2)
 
 
 def test_a_hint_that_meets_a_run_reads_nothing_of_what_is_being_written() -> None:
@@ -273,13 +272,13 @@ def test_a_revision_that_is_behind_what_we_proved_is_not_believed() -> None:
     world.registry.revision = lambda *_: before  # type: ignore[method-assign]
     assert world.look(context()).decision == "quiet"
     assert world.asked["Registry.list_instances"] == 1
-    assert codec.decode(world.state.documents[store.MEMORY], PlannerState).lost == {}
+    assert codec.decode(world.state.documents[state.MEMORY], PlannerState).lost == {}
 
 
 def test_after_a_run_that_left_something_unsettled_all_is_read_anew() -> None:
     world = settled("u1")
-    memory = codec.decode(world.state.documents[store.MEMORY], PlannerState)
-    world.state.write(store.MEMORY, codec.encode(msgspec.structs.replace(memory, unsettled_runs=1)))
+    memory = codec.decode(world.state.documents[state.MEMORY], PlannerState)
+    world.state.write(state.MEMORY, codec.encode(msgspec.structs.replace(memory, unsettled_runs=1)))
     world.look(context())
     assert (world.asked["Registry.find_services"], world.asked["Registry.list_instances"]) == (1, 1)
 
@@ -287,8 +286,8 @@ def test_after_a_run_that_left_something_unsettled_all_is_read_anew() -> None:
 def test_once_all_is_settled_a_run_forgets_the_setback_and_looks_are_quiet_again() -> None:
     """Else every look until the next change would list every service."""
     world = settled("u1")
-    memory = codec.decode(world.state.documents[store.MEMORY], PlannerState)
-    world.state.write(store.MEMORY, codec.encode(msgspec.structs.replace(memory, unsettled_runs=1)))
+    memory = codec.decode(world.state.documents[state.MEMORY], PlannerState)
+    world.state.write(state.MEMORY, codec.encode(msgspec.structs.replace(memory, unsettled_runs=1)))
     found = world.look(context())
     assert (found.decision, found.actions) == ("apply", 0)
     world.run(context(), found.look)
@@ -302,14 +301,14 @@ def test_once_all_is_settled_a_run_forgets_the_setback_and_looks_are_quiet_again
 def test_once_a_service_is_gone_a_run_forgets_it_and_looks_are_quiet_again() -> None:
     """Somebody deleted it, and no document names it: else every look would ask for it, and read all others anew."""
     world = settled("u1")
-    memory = codec.decode(world.state.documents[store.MEMORY], PlannerState)
+    memory = codec.decode(world.state.documents[state.MEMORY], PlannerState)
     services = {**memory.services, "old.demo.local": ("srv-gone", "arn:aws:servicediscovery:us-east-1:111122223333:service/srv-gone")}
     service_names = {**memory.service_names, "old.demo.local": ("demo.local", "old")}
-    world.state.write(store.MEMORY, codec.encode(msgspec.structs.replace(memory, services=services, service_names=service_names)))
+    world.state.write(state.MEMORY, codec.encode(msgspec.structs.replace(memory, services=services, service_names=service_names)))
     found = world.look(context())
     assert (found.decision, found.actions) == ("apply", 0)
     world.run(context(), found.look)
-    assert "old.demo.local" not in codec.decode(world.state.documents[store.MEMORY], PlannerState).service_names
+    assert "old.demo.local" not in codec.decode(world.state.documents[state.MEMORY], PlannerState).service_names
     world.look(context())  # what was read beside it is listed once more
     world.clock.sleep(registry.SETTLED + 1)
     world.look(context())
@@ -321,10 +320,10 @@ def test_once_a_service_is_gone_a_run_forgets_it_and_looks_are_quiet_again() -> 
 @pytest.mark.parametrize("mode", ["paused", "observe"])
 def test_where_nothing_may_be_written_a_setback_asks_for_no_run(mode: str) -> None:
     world = settled("u1")
-    memory = codec.decode(world.state.documents[store.MEMORY], PlannerState)
-    world.state.write(store.MEMORY, codec.encode(msgspec.structs.replace(memory, unsettled_runs=1)))
+    memory = codec.decode(world.state.documents[state.MEMORY], PlannerState)
+    world.state.write(state.MEMORY, codec.encode(msgspec.structs.replace(memory, unsettled_runs=1)))
     if mode == "paused":
-        world.state.write(store.OPERATOR, codec.encode(ManualOverrides(paused=1.0)))
+        world.state.write(state.OPERATOR, codec.encode(ManualOverrides(paused=1.0)))
     assert world.look(msgspec.structs.replace(context(), mode="apply" if mode == "paused" else mode)).decision == "quiet"
 
 

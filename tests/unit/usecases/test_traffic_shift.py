@@ -9,14 +9,12 @@ from crossmesh import codec
 from crossmesh.cli import shift as cli
 from crossmesh.core.canary.judge import CanaryHistory, Sample, Verdict
 from crossmesh.core.canary.split_test import CanaryRun
-from crossmesh.core.mesh import traffic_shift as shift
+from crossmesh.core.mesh import traffic_shift
 from crossmesh.core.settings import CanarySettings, Expect, Mix
 from crossmesh.driver import drive
 from crossmesh.errors import RefusedError
 from crossmesh.steps import judge_canary, reconcile_mesh, report_run
-from crossmesh.usecases import look as looks
-from crossmesh.usecases import state as store
-from crossmesh.usecases import traffic_shifts as shifts
+from crossmesh.usecases import look, state, traffic_shifts
 from crossmesh.usecases.canary import Probed
 from crossmesh.usecases.context import Context
 from msgspec.structs import replace
@@ -41,7 +39,7 @@ def weights(world: MemoryWorld) -> dict[str, int]:
 
 
 def ground(world: MemoryWorld, where: Context) -> cli.Ground:
-    found, progress = drive(shifts.recorded(), world.ports)
+    found, progress = drive(traffic_shifts.recorded(), world.ports)
     now = world.clock.now()
     return cli.Ground(settings=where.settings, topology=where.topology, state=world.state, shifts=found, progress=progress, now=now)
 
@@ -60,7 +58,7 @@ def ask(world: MemoryWorld, where: Context, to: str = "a=90,b=10", *, end: bool 
     say(world)
     arguments = argparse.Namespace(service="s", route=route, to=to, end=end, step=step, every=60.0)
     changed, told = (cli._ended if end else cli._begun)(arguments, ground(world, where))
-    world.state.write(shifts.SHIFTS, codec.encode(changed))
+    world.state.write(traffic_shifts.SHIFTS, codec.encode(changed))
     return told
 
 
@@ -89,19 +87,19 @@ def test_a_shift_whose_canary_falls_silent_waits_and_then_goes_back(world: Memor
     ask(world, where, step=10)
     reconcile(world, where)
     assert weights(world) == {"a_shop": 60, "b_shop": 40}
-    world.clock.sleep(shift.FRESH + 1)
+    world.clock.sleep(traffic_shift.FRESH + 1)
     seen = world.look(where)
     assert seen.decision == "quiet", "no step on a stale verdict"
-    told = drive(looks.observe_and_plan(where), world.ports).shifts[0]
+    told = drive(look.observe_and_plan(where), world.ports).shifts[0]
     assert "step 1 of 4" in told
     assert "waits for a fresh verdict of canary front" in told
     asked = starting(world, where)
-    assert drive(shifts.next_due(where), world.ports) == 0, "and no run is started for it"
+    assert drive(traffic_shifts.next_due(where), world.ports) == 0, "and no run is started for it"
     drive(reconcile_mesh.run(asked, where), world.ports)
     assert weights(world) == {"a_shop": 60, "b_shop": 40}
     say(world, "no-data")
     assert world.look(where).decision == "quiet", "no data is no verdict"
-    world.clock.sleep(shift.PATIENCE)
+    world.clock.sleep(traffic_shift.PATIENCE)
     assert world.look(where).decision == "apply"
     reconcile(world, where)
     assert weights(world) == {"a_shop": 1, "b_shop": 1}
@@ -113,17 +111,17 @@ def test_a_hints_look_sees_the_mesh_where_a_shift_goes_on_though_pods_wait(world
     assert world.look(where).decision == "quiet"
     world.registry.namespaces["shop.local"] = ("ns-2", "DNS_PRIVATE")
     world.clusters.put("a", replace(pod("new"), namespace="shop", labels={"app": "a"}))
-    alone = drive(looks.observe_and_plan(where, pods_alone=True), world.ports)
+    alone = drive(look.observe_and_plan(where, pods_alone=True), world.ports)
     assert (bool(alone.plan.actions), alone.shifting) == (True, False)
     ask(world, where)
-    assert drive(looks.observe_and_plan(where, pods_alone=True), world.ports).shifting
+    assert drive(look.observe_and_plan(where, pods_alone=True), world.ports).shifting
 
 
 def test_a_shift_goes_on_when_its_canary_speaks_again(world: MemoryWorld) -> None:
     where = here()
     ask(world, where, step=10)
     reconcile(world, where)
-    world.clock.sleep(shift.FRESH + 60)
+    world.clock.sleep(traffic_shift.FRESH + 60)
     say(world)
     reconcile(world, where)
     assert weights(world) == {"a_shop": 70, "b_shop": 30}
@@ -132,10 +130,10 @@ def test_a_shift_goes_on_when_its_canary_speaks_again(world: MemoryWorld) -> Non
 def test_a_shift_asked_for_while_its_canary_is_silent_does_not_begin(world: MemoryWorld) -> None:
     where = here()
     ask(world, where)
-    world.clock.sleep(shift.FRESH + 1)
+    world.clock.sleep(traffic_shift.FRESH + 1)
     assert world.look(where).decision == "quiet"
-    assert shifts.SHIFTING not in world.state.documents
-    assert "begins with the next look; it waits for a fresh verdict" in drive(looks.observe_and_plan(where), world.ports).shifts[0]
+    assert traffic_shifts.SHIFTING not in world.state.documents
+    assert "begins with the next look; it waits for a fresh verdict" in drive(look.observe_and_plan(where), world.ports).shifts[0]
 
 
 def test_a_report_asks_to_look_again_when_the_next_step_is_due(world: MemoryWorld) -> None:
@@ -145,7 +143,7 @@ def test_a_report_asks_to_look_again_when_the_next_step_is_due(world: MemoryWorl
     drive(reconcile_mesh.run(asked, where), world.ports)
     told = drive(report_run.run(report_run.Request(run=asked.run), where), world.ports)
     assert told.look_again
-    assert drive(shifts.next_due(where), world.ports) == pytest.approx(world.clock.now() + 60, abs=2)
+    assert drive(traffic_shifts.next_due(where), world.ports) == pytest.approx(world.clock.now() + 60, abs=2)
 
 
 def test_drift_under_a_shift_is_repaired_to_the_weights_in_force(world: MemoryWorld) -> None:
@@ -166,7 +164,7 @@ def test_the_canary_expects_what_is_in_force_and_a_red_one_reverts_it(world: Mem
         world.clock.sleep(5)
         samples = [Sample(status=200, body="a")] * a + [Sample(status=200, body="b")] * b + [Sample(status=200, body="broken")] * bad
         name = f"c{world.clock.now():.0f}"
-        key = drive(store.save(store.key(name, "samples"), tuple(samples)), world.ports)
+        key = drive(state.save(state.key(name, "samples"), tuple(samples)), world.ports)
         drive(judge_canary.run(judge_canary.Request(id=name, probed=(Probed(canary="front", samples=key),)), where), world.ports)
         memory = codec.decode(world.state.documents["canary/front"], CanaryHistory)
         assert memory.last is not None
@@ -179,7 +177,7 @@ def test_the_canary_expects_what_is_in_force_and_a_red_one_reverts_it(world: Mem
     assert world.look(where).decision == "apply"
     reconcile(world, where)
     assert weights(world) == {"a_shop": 1, "b_shop": 1}
-    (told,) = (shift.describe_shift(s, p) for s, p in zip(*_pairs(world), strict=True))
+    (told,) = (traffic_shift.describe_shift(s, p) for s, p in zip(*_pairs(world), strict=True))
     assert "ended: canary front is red" in told
     world.clock.sleep(600)
     assert world.look(where).decision == "quiet", "what was halted does not begin again by itself"
@@ -192,17 +190,17 @@ def test_answers_given_while_a_step_settles_are_judged_by_the_weights_before_it_
 
     def judged() -> str:
         samples = tuple([Sample(status=200, body="a")] * 30 + [Sample(status=200, body="b")] * 30)
-        key = drive(store.inline_or_store("k", samples, 100_000), world.ports)
+        key = drive(state.inline_or_store("k", samples, 100_000), world.ports)
         asked = judge_canary.Request(id=f"c{world.clock.now():.0f}", probed=(Probed(canary="front", samples=key),))
         return drive(judge_canary.run(asked, where), world.ports).verdicts[0].kind
 
     assert judged() == "good"
-    world.clock.sleep(shift.SETTLES)
+    world.clock.sleep(traffic_shift.SETTLES)
     assert judged() == "failed"
 
 
-def _pairs(world: MemoryWorld) -> tuple[list[shift.Shift], list[shift.Progress]]:
-    found, progress = drive(shifts.recorded(), world.ports)
+def _pairs(world: MemoryWorld) -> tuple[list[traffic_shift.Shift], list[traffic_shift.Progress]]:
+    found, progress = drive(traffic_shifts.recorded(), world.ports)
     return list(found), [progress[s.id] for s in found]
 
 
@@ -268,12 +266,12 @@ def test_a_run_killed_at_any_call_of_a_step_never_goes_back() -> None:
 def test_what_cannot_be_is_refused_and_nothing_is_recorded(world: MemoryWorld, wish: dict[str, Any], said: str) -> None:
     with pytest.raises(RefusedError, match=said):
         ask(world, here(), **wish)
-    assert shifts.SHIFTS not in world.state.documents
+    assert traffic_shifts.SHIFTS not in world.state.documents
 
 
 def test_looks_without_a_shift_read_one_small_document_more_and_no_histories(world: MemoryWorld) -> None:
     read: list[str] = []
     inner = world.state.read
     world.state.read = lambda key: (read.append(key), inner(key))[1]  # type: ignore[method-assign]
-    drive(looks.observe_and_plan(here()), world.ports)
+    drive(look.observe_and_plan(here()), world.ports)
     assert not [key for key in read if key.startswith("canary/")]

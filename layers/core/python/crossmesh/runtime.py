@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from crossmesh import __version__, configuration
-from crossmesh.core import stack_parameters as deployment
+from crossmesh.core import stack_parameters
 from crossmesh.core.settings import ManifestSource, MeshSettings, Settings
 from crossmesh.core.topology import Topology
 from crossmesh.driver import drive
@@ -22,9 +22,9 @@ from crossmesh.usecases.context import Context
 from crossmesh.usecases.task import A, Q, Task
 
 PARAMETERS = {  # template parameter -> variable that carries it to the functions
-    deployment.OWNER: "CROSSMESH_OWNER",
-    deployment.CLUSTERS: "CROSSMESH_CLUSTER_ARNS",
-    deployment.ROLES: "CROSSMESH_CLUSTER_ROLE_ARNS",
+    stack_parameters.OWNER: "CROSSMESH_OWNER",
+    stack_parameters.CLUSTERS: "CROSSMESH_CLUSTER_ARNS",
+    stack_parameters.ROLES: "CROSSMESH_CLUSTER_ROLE_ARNS",
 }
 
 
@@ -133,7 +133,7 @@ def live_context() -> Context:
         )
     deployed = os.environ.get("CROSSMESH_DEPLOYMENT", "")
     given = {name: os.environ[variable] for name, variable in PARAMETERS.items() if variable in os.environ}
-    differ = deployment.disagreements(config.settings, deployed.partition("/")[0], given)
+    differ = stack_parameters.disagreements(config.settings, deployed.partition("/")[0], given)
     if differ:
         raise RefusedError("OtherParameters", f"{'; '.join(differ)}: run `crossmesh init` and deploy again")
     mode = os.environ.get("CROSSMESH_MODE", "apply")

@@ -21,7 +21,7 @@ from crossmesh.adapters import tls
 from crossmesh.adapters.http_body import ACCEPTED, UnreadableError, text_of
 from crossmesh.adapters.resolve import ForbiddenAddressError, Resolve, resolve_within
 from crossmesh.core.canary.judge import Sample
-from crossmesh.core.diagnosis import probe_policy as reach
+from crossmesh.core.diagnosis import probe_policy
 
 HEAD_LIMIT = 16_384  # bytes of status line and headers, interim answers among them
 REDIRECTS = 3
@@ -127,7 +127,7 @@ class Request:
         finally:
             self._spent("dns_ms")
         self._set(address=address)
-        if not reach.is_internal(address):
+        if not probe_policy.is_internal(address):
             self._public.add(target.host)
         elif target.host in self._public:
             raise ForbiddenAddressError(

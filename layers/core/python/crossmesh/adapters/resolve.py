@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Callable, Collection
 from urllib.parse import urlencode
 
-from crossmesh.core.diagnosis import probe_policy as reach
+from crossmesh.core.diagnosis import probe_policy
 
 Resolve = Callable[[str, int], tuple[str, int]]
 
@@ -83,7 +83,7 @@ def resolve_within(
     if isinstance(outcome[0], Exception):
         raise outcome[0]
     address, port = outcome[0]
-    if not reach.probeable(address, also):
+    if not probe_policy.probeable(address, also):
         raise ForbiddenAddressError(
             f"{address} is no address that a front may have: it is this machine's, AWS's own, or no unicast address"
         )

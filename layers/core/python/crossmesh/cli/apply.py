@@ -24,8 +24,7 @@ from crossmesh.cli.printing import console, print_json
 from crossmesh.core.reporting.report import Report
 from crossmesh.driver import drive
 from crossmesh.errors import NotFound, RefusedError, UsageError
-from crossmesh.usecases import lease, look
-from crossmesh.usecases import state as store
+from crossmesh.usecases import lease, look, state
 from crossmesh.usecases.plan_handoff import PlanHandoff
 
 EVERY = 0.5  # seconds between questions to Step Functions
@@ -58,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not confirmed(arguments, f"apply to stack {here.target.stack}: {plan.counted(seen).line}"):
         return exits.FAILED
     name = f"apply-{uuid.uuid4()}"
-    kept = drive(store.save(store.key(name, "look"), PlanHandoff(memory=seen.plan.memory)), ports)
+    kept = drive(state.save(state.key(name, "look"), PlanHandoff(memory=seen.plan.memory)), ports)
     runs = Following(here.region, quiet=arguments.json)
     execution = runs.start(outputs["ReconcileArn"], name, {"id": name, "look": kept})
     arguments.going_on = f"run {name} goes on: crossmesh explain {name}"
@@ -85,7 +84,7 @@ def _refuse(here: stack.Deployed, sha256: str) -> None:
     other = stack.other_configuration(ports, sha256)
     if other:
         raise RefusedError("OtherConfiguration", other)
-    if drive(store.operator(), ports).paused:
+    if drive(state.operator(), ports).paused:
         raise RefusedError("Paused", "the application is paused: `crossmesh resume` first")
 
 

@@ -17,7 +17,7 @@ from crossmesh.core.canary.judge import CanaryHistory, Verdict, memory_key, stal
 from crossmesh.core.canary.split_test import CanaryRun, mix_error
 from crossmesh.core.suggestions import meant
 from crossmesh.errors import CrossmeshError, RefusedError, UsageError
-from crossmesh.usecases import state as store
+from crossmesh.usecases import state
 
 PATIENCE = 290.0  # seconds: the state machine itself ends after 280
 DIAGNOSIS = 60.0  # seconds that a diagnosis may take after its verdict
@@ -75,17 +75,17 @@ def _verdict(ports: Mapping[str, Any], name: str, execution: str) -> Verdict:
     """The execution's verdict; of a failed one with its diagnosis, unless that takes too long. One
     without data is in no history, but kept with its run.
     """
-    state = ports["State"]
+    table = ports["State"]
     until, found, undiagnosed = time.monotonic() + PATIENCE, None, 0.0
     while time.monotonic() < until:
-        last = memory_of(state, name).last
+        last = memory_of(table, name).last
         if last is not None and last.run == execution:
             found, undiagnosed = last, undiagnosed or time.monotonic() + DIAGNOSIS
             if last.kind == "good" or last.diagnoses is not None or time.monotonic() > undiagnosed:
                 return last
         elif found is not None:
             return found
-        elif (kept := ports["RunStore"].get(store.key(execution, f"verdicts/{name}"))) and (
+        elif (kept := ports["RunStore"].get(state.key(execution, f"verdicts/{name}"))) and (
             alone := codec.decode(kept, Verdict)
         ).kind == "no-data":
             return alone
@@ -96,9 +96,9 @@ def _verdict(ports: Mapping[str, Any], name: str, execution: str) -> Verdict:
     )
 
 
-def memory_of(state: Any, name: str) -> CanaryHistory:
+def memory_of(table: Any, name: str) -> CanaryHistory:
     """A canary's history; empty where it never ran."""
-    data = state.read(memory_key(name))
+    data = table.read(memory_key(name))
     return codec.decode(data, CanaryHistory) if data else CanaryHistory()
 
 

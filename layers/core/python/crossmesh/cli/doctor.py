@@ -16,7 +16,7 @@ from crossmesh.core.diagnosis.doctor import Part
 from crossmesh.core.mesh.traffic_shift import moment
 from crossmesh.core.registry.overrides import describe_overrides
 from crossmesh.driver import drive
-from crossmesh.usecases import state as store
+from crossmesh.usecases import state
 from crossmesh.usecases.doctor import DoctorReport, examine
 
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -25,7 +25,7 @@ PARTS: tuple[Part, ...] = get_args(Part)
 def run(arguments: argparse.Namespace) -> int:
     """0 = no finding, 3 = findings."""
     here = stack.reach(arguments)
-    for wish in describe_overrides(drive(store.operator(), here.ports)) if not arguments.json else ():
+    for wish in describe_overrides(drive(state.operator(), here.ports)) if not arguments.json else ():
         console().print(wish, style="bold red")
     parts = frozenset(part for part in PARTS if part not in arguments.skip)
     examined = drive(examine(here.context(), parts, here.parameters), here.ports)

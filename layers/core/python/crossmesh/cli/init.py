@@ -14,7 +14,7 @@ from crossmesh.adapters.cloud_map import Namespaces
 from crossmesh.cli import account as account_of_aws
 from crossmesh.cli import samconfig, stack, target
 from crossmesh.cli.printing import console, print_json
-from crossmesh.core import stack_parameters as deployment
+from crossmesh.core import stack_parameters
 from crossmesh.core.diagnosis import preconditions
 from crossmesh.core.mesh.backends import backend_of
 from crossmesh.core.observed import Problem
@@ -54,13 +54,13 @@ def run(arguments: argparse.Namespace) -> int:
     account = arguments.account or ("" if arguments.offline else _account(settings.region)) or _account_of(before)
     if not account:
         raise UsageError("NoAccount", "offline, the account to deploy into must be given: --account ID")
-    wanted = deployment.parameters(settings, account, aws.partition(settings.region))
+    wanted = stack_parameters.parameters(settings, account, aws.partition(settings.region))
     todo = [f"{one.what}: {one.fix}" for one in preconditions.same_names(settings)]
     if not arguments.offline:
         asked, more = _asked(settings, config.topology, before, account)
         wanted |= asked
         todo += more
-    if refused := deployment.too_long(wanted, place.stack):
+    if refused := stack_parameters.too_long(wanted, place.stack):
         raise RefusedError("TooLong", "; ".join(refused))
     Path(samconfig.FILE).write_text(samconfig.changed(text or "version = 0.1\n", environment, wanted))
     roles, other = _roles(place, settings.owner) if not arguments.offline else ([], "")
@@ -129,7 +129,7 @@ def _account(region: str) -> str:
 
 
 def _account_of(before: dict[str, str]) -> str:
-    arns = before.get(deployment.CLUSTERS, "").split(",")[0].split(":")
+    arns = before.get(stack_parameters.CLUSTERS, "").split(",")[0].split(":")
     return arns[4] if len(arns) > 4 else ""
 
 

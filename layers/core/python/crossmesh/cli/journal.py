@@ -16,7 +16,7 @@ from crossmesh.core.reporting.overview import changes_of
 from crossmesh.core.reporting.report import Report
 from crossmesh.errors import NotFound, RefusedError, UsageError
 from crossmesh.steps.release_lease import PASSES_AT_MOST, pass_id
-from crossmesh.usecases import state as store
+from crossmesh.usecases import state
 
 MOST = 20  # executions that are asked when it is looked for who did something
 
@@ -33,7 +33,7 @@ def passes(ports: Mapping[str, Any], execution: str) -> list[Report]:
     """The reports of an execution's passes, in their order."""
     found = []
     for number in range(PASSES_AT_MOST + 1):
-        data = ports["RunStore"].get(store.key(pass_id(execution, number), "report"))
+        data = ports["RunStore"].get(state.key(pass_id(execution, number), "report"))
         if not data:
             break
         found.append(codec.decode(data, Report))
@@ -75,7 +75,7 @@ def meant(here: stack.Deployed, name: str) -> str:
     """The run that an id means: itself, or the pass that did the work of an execution that found
     another one at it. Raises with what is known.
     """
-    if here.ports["RunStore"].get(store.key(name, "report")) is not None:
+    if here.ports["RunStore"].get(state.key(name, "report")) is not None:
         return name
     execution = _execution(here, name)
     if execution is None:

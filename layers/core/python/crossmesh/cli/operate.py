@@ -22,8 +22,7 @@ from crossmesh.core.registry import endpoints as ep
 from crossmesh.core.registry.plan import ManualOverrides, PlannerState
 from crossmesh.core.suggestions import meant as near
 from crossmesh.errors import CrossmeshError, RefusedError, UsageError
-from crossmesh.usecases import lease, look
-from crossmesh.usecases import state as store
+from crossmesh.usecases import lease, look, state
 
 _SIGNED = ("pause", "drain", "adopt")  # who asked is kept, for those who find it so
 
@@ -34,11 +33,11 @@ _WISHES = 200  # of each kind that are kept
 def run(arguments: argparse.Namespace) -> int:
     """Change what the operator wants, and hint."""
     here = stack.reach(arguments, acts=True)
-    state, now = here.ports["State"], time.time()
-    data = state.read(store.OPERATOR)
+    table, now = here.ports["State"], time.time()
+    data = table.read(state.OPERATOR)
     held = instances(here)
     wanted, told = _changed(
-        arguments, codec.decode(data, ManualOverrides) if data else ManualOverrides(), _memory(state), now, held
+        arguments, codec.decode(data, ManualOverrides) if data else ManualOverrides(), _memory(table), now, held
     )
     if arguments.verb == "drain":
         told = (
@@ -49,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         return exits.FAILED
     if arguments.verb in _SIGNED:
         wanted = msgspec.structs.replace(wanted, by={**wanted.by, arguments.verb: caller(here.region)})
-    if not state.replace(store.OPERATOR, codec.encode(fitting(wanted)), data):
+    if not table.replace(state.OPERATOR, codec.encode(fitting(wanted)), data):
         raise RefusedError(
             "Changed", f"somebody else asked for something meanwhile: nothing of {arguments.verb} was recorded. {AGAIN}"
         )
@@ -67,8 +66,8 @@ def unlock(arguments: argparse.Namespace) -> int:
     finds out from its execution's state.
     """
     here = stack.reach(arguments, acts=True)
-    state = here.ports["State"]
-    found = state.read_lease(lease.NAME)
+    table = here.ports["State"]
+    found = table.read_lease(lease.NAME)
     if found is None or not found.holder:
         _said(arguments, "nobody holds the lease")
         return exits.DONE
@@ -79,7 +78,7 @@ def unlock(arguments: argparse.Namespace) -> int:
     )
     if not confirmed(arguments, told):
         return exits.FAILED
-    if not state.write_lease(lease.NAME, None, found):
+    if not table.write_lease(lease.NAME, None, found):
         raise RefusedError("Changed", "the lease changed hands meanwhile; look again")
     _said(arguments, "the lease is free")
     return exits.DONE
@@ -129,8 +128,8 @@ def fitting(wanted: ManualOverrides) -> ManualOverrides:
     return msgspec.structs.replace(wanted, **tables)
 
 
-def _memory(state: Any) -> PlannerState:
-    data = state.read(store.MEMORY)
+def _memory(table: Any) -> PlannerState:
+    data = table.read(state.MEMORY)
     return codec.decode(data, PlannerState) if data else PlannerState()
 
 

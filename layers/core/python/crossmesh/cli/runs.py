@@ -20,8 +20,7 @@ from crossmesh.core.reporting.report import Report
 from crossmesh.driver import drive
 from crossmesh.errors import NotFound, RefusedError
 from crossmesh.steps.release_lease import pass_id
-from crossmesh.usecases import manifests
-from crossmesh.usecases import state as store
+from crossmesh.usecases import manifests, state
 from crossmesh.usecases.mesh.driver import MeshOutcome
 from crossmesh.usecases.plan_handoff import PlanHandoff
 from crossmesh.usecases.planning import decide
@@ -86,7 +85,7 @@ def _rows(ports: Mapping[str, Any], execution: Mapping[str, Any]) -> list[Row]:
     reports = journal.passes(ports, name)
     if not reports:
         result = str(execution["status"]).lower()
-        if result == "succeeded" and _find(ports, store.key(name, "look"), PlanHandoff) is not None:
+        if result == "succeeded" and _find(ports, state.key(name, "look"), PlanHandoff) is not None:
             result = "another run was under way and went once more instead"
         return [Row(id=name, started=started, seconds=ended - started, cause="", result=result, did="")]
     return [
@@ -107,8 +106,8 @@ def explain(arguments: argparse.Namespace) -> int:
     here = stack.reach(arguments)
     ports, asked = here.ports, arguments.run_id or _latest(here.ports)
     name = journal.meant(here, asked)
-    report = _load(ports, store.key(name, "report"), Report)
-    plan = _find(ports, store.key(name, "plan"), RegistryPlan) or RegistryPlan()
+    report = _load(ports, state.key(name, "report"), Report)
+    plan = _find(ports, state.key(name, "plan"), RegistryPlan) or RegistryPlan()
     outcomes = {
         outcome.action: outcome
         for key in ports["RunStore"].list(f"runs/{name}/outcomes/")
@@ -146,7 +145,7 @@ def explain(arguments: argparse.Namespace) -> int:
         out.print(f"it failed: {report.failure}")
     base, _, number = name.partition("~")
     following = pass_id(base, int(number or 0) + 1)
-    if ports["RunStore"].get(store.key(following, "report")) is not None:
+    if ports["RunStore"].get(state.key(following, "report")) is not None:
         out.print(f"it went once more: crossmesh explain {following}")
     return exits.DONE
 
@@ -176,15 +175,15 @@ def _mesh(ports: Mapping[str, Any], run: str) -> list[tuple[MeshChange, MeshOutc
     """
     found: list[tuple[MeshChange, MeshOutcome | None]] = []
     for part in range(1_000):
-        summary = _find(ports, store.key(run, f"mesh/{part}/summary"), MeshSummary)
+        summary = _find(ports, state.key(run, f"mesh/{part}/summary"), MeshSummary)
         if summary is None:
             break
         outcomes = {
             one.action: one
-            for one in _find(ports, store.key(run, f"mesh/{part}/outcomes"), tuple[MeshOutcome, ...]) or ()
+            for one in _find(ports, state.key(run, f"mesh/{part}/outcomes"), tuple[MeshOutcome, ...]) or ()
         }
         done = [(action, outcomes.get(index)) for index, action in enumerate(summary.changes)]
-        last = _find(ports, store.key(run, f"mesh/{part + 1}/summary"), MeshSummary) is None
+        last = _find(ports, state.key(run, f"mesh/{part + 1}/summary"), MeshSummary) is None
         found += done if last else [(action, outcome) for action, outcome in done if outcome is not None]
     return found
 
@@ -194,21 +193,21 @@ def replay(arguments: argparse.Namespace) -> int:
     here = stack.reach(arguments)
     ports, settled = here.ports, here.context()
     name = journal.meant(here, arguments.run_id or _latest(ports))
-    report = _load(ports, store.key(name, "report"), Report)
+    report = _load(ports, state.key(name, "report"), Report)
     context = drive(manifests.in_force(settled, report.live), ports)
     if report.config != context.config:
         raise RefusedError(
             "OtherConfiguration",
             f"the run had configuration {report.config[:12]}, {arguments.config} is {context.config[:12]}",
         )
-    memory = _load(ports, store.key(name, "inputs"), PlannerState)
+    memory = _load(ports, state.key(name, "inputs"), PlannerState)
     views = tuple(_view(ports, name, cluster.name) for cluster in settled.settings.clusters)
     registry, operator = (
-        _load(ports, store.key(name, "registry"), RegistryView),
-        _load(ports, store.key(name, store.OPERATOR), ManualOverrides),
+        _load(ports, state.key(name, "registry"), RegistryView),
+        _load(ports, state.key(name, state.OPERATOR), ManualOverrides),
     )
-    plan = decide(context, views, registry, memory, operator, drive(store.outliers_of(name), ports))
-    same = codec.encode(plan) == ports["RunStore"].get(store.key(name, "plan"))
+    plan = decide(context, views, registry, memory, operator, drive(state.outliers_of(name), ports))
+    same = codec.encode(plan) == ports["RunStore"].get(state.key(name, "plan"))
     if arguments.json:
         print_json({"run": name, "same": same})
     else:
@@ -226,7 +225,7 @@ def _latest(ports: Mapping[str, Any]) -> str:
 
 
 def _view(ports: Mapping[str, Any], run: str, cluster: str) -> View:
-    found: View = msgspec.json.decode(_bytes(ports, store.key(run, f"views/{cluster}")), type=View)
+    found: View = msgspec.json.decode(_bytes(ports, state.key(run, f"views/{cluster}")), type=View)
     return found
 
 

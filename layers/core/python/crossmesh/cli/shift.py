@@ -16,8 +16,7 @@ from crossmesh.cli.canaries import memory_of
 from crossmesh.cli.operate import AGAIN, caller, confirmed, hint
 from crossmesh.cli.printing import console, print_json, table
 from crossmesh.core.canary.judge import CanaryHistory
-from crossmesh.core.mesh import shift_target
-from crossmesh.core.mesh import traffic_shift as shift
+from crossmesh.core.mesh import shift_target, traffic_shift
 from crossmesh.core.mesh.backends import backend_of
 from crossmesh.core.settings import Settings
 from crossmesh.core.suggestions import meant
@@ -25,8 +24,7 @@ from crossmesh.core.topology import Route, Topology, VirtualRouter, VirtualServi
 from crossmesh.driver import drive
 from crossmesh.errors import CrossmeshError, RefusedError, UsageError
 from crossmesh.manifests.check import seconds_of
-from crossmesh.usecases import look, manifests
-from crossmesh.usecases import state as store
+from crossmesh.usecases import look, manifests, state
 from crossmesh.usecases.context import Context
 from crossmesh.usecases.traffic_shifts import SHIFTING, SHIFTS
 
@@ -39,16 +37,16 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     topology: Topology
     state: Any
-    shifts: shift.Shifts
-    progress: shift.Progresses
+    shifts: traffic_shift.Shifts
+    progress: traffic_shift.Progresses
     now: float
     by: str = ""  # who asks
 
-    def over(self, one: shift.Shift) -> bool:
+    def over(self, one: traffic_shift.Shift) -> bool:
         """Whether a shift has ended or is about to."""
-        return bool(one.called_off or self.progress.get(one.id, shift.Progress()).ended)
+        return bool(one.called_off or self.progress.get(one.id, traffic_shift.Progress()).ended)
 
-    def running(self, mesh: str, router: str, route: str) -> shift.Shift | None:
+    def running(self, mesh: str, router: str, route: str) -> traffic_shift.Shift | None:
         """The shift of a route that is in force or about to be."""
         return next(
             (s for s in self.shifts if (s.mesh, s.router, s.route) == (mesh, router, route) and not self.over(s)), None
@@ -62,8 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
     context = drive(manifests.in_force(at.context()), ports)
     _same_as_deployed(ports, context.config)
     before = state.read(SHIFTS)
-    shifts: shift.Shifts = codec.decode(before, shift.Shifts) if before else ()
-    progress = stack.kept(ports, SHIFTING, shift.Progresses) or {}
+    shifts: traffic_shift.Shifts = codec.decode(before, traffic_shift.Shifts) if before else ()
+    progress = stack.kept(ports, SHIFTING, traffic_shift.Progresses) or {}
     asked = _ended if arguments.end else _begun
     here = Ground(
         settings=context.settings,
@@ -89,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise RefusedError("NotReady", f"refusing to shift: {'; '.join(against)}. `--force` does it all the same")
     if not confirmed(arguments, told):
         return exits.FAILED
-    if not state.replace(SHIFTS, codec.encode(shift.kept(changed, progress)[0]), before):
+    if not state.replace(SHIFTS, codec.encode(traffic_shift.kept(changed, progress)[0]), before):
         raise RefusedError(
             "Changed", f"somebody else recorded or ended a shift meanwhile: nothing of this one was recorded. {AGAIN}"
         )
@@ -105,10 +103,10 @@ def run(arguments: argparse.Namespace) -> int:
     return exits.DONE
 
 
-def _against(at: stack.Deployed, context: Context, here: Ground, wanted: shift.Shift) -> tuple[str, ...]:
+def _against(at: stack.Deployed, context: Context, here: Ground, wanted: traffic_shift.Shift) -> tuple[str, ...]:
     """What stands against it: by a look of this moment with the person's own rights."""
     canaries = [(c, memory_of(here.state, c.name)) for c in here.settings.canaries]
-    operator = drive(store.operator(), at.ports)
+    operator = drive(state.operator(), at.ports)
     ground, blind = None, []
     try:
         seen = drive(look.observe_and_plan(context), at.ports)
@@ -121,15 +119,15 @@ def _against(at: stack.Deployed, context: Context, here: Ground, wanted: shift.S
     return (*blind, *shift_target.obstacles(wanted, context.topology, ground, application, canaries))
 
 
-def _replaced(wanted: shift.Shift, here: Ground) -> str:
+def _replaced(wanted: traffic_shift.Shift, here: Ground) -> str:
     """What a person should know of the shift that a new one takes the place of; "" = there is
     none.
     """
     old = here.running(wanted.mesh, wanted.router, wanted.route)
-    return shift.replacing(old, here.progress.get(old.id)) if old else ""
+    return traffic_shift.replacing(old, here.progress.get(old.id)) if old else ""
 
 
-def show(wanted: shift.Shift, here: Ground, against: Sequence[str]) -> None:
+def show(wanted: traffic_shift.Shift, here: Ground, against: Sequence[str]) -> None:
     """From, to, each step and when, and who guards it."""
     out, course = console(), shift_target.course(wanted)
     ends = datetime.fromtimestamp(here.now + course.seconds, UTC).strftime("%H:%M:%SZ")
@@ -153,7 +151,8 @@ def show(wanted: shift.Shift, here: Ground, against: Sequence[str]) -> None:
             grid.add_row("…", *("" for _ in shares))
     out.print(grid)
     guards = [
-        c.name for c, _ in shift.guards(wanted, here.topology, [(c, CanaryHistory()) for c in here.settings.canaries])
+        c.name
+        for c, _ in traffic_shift.guards(wanted, here.topology, [(c, CanaryHistory()) for c in here.settings.canaries])
     ]
     if guards:
         out.print(f"reverted when red: {', '.join(guards)}")
@@ -169,7 +168,7 @@ def duration(text: str) -> float:
     return found
 
 
-def _begun(arguments: argparse.Namespace, here: Ground) -> tuple[shift.Shifts, str]:
+def _begun(arguments: argparse.Namespace, here: Ground) -> tuple[traffic_shift.Shifts, str]:
     """The shifts with a new one; one in force on the same route ends, and the new one begins where
     it stands.
     """
@@ -181,15 +180,19 @@ def _begun(arguments: argparse.Namespace, here: Ground) -> tuple[shift.Shifts, s
     route = find_route(router, arguments.route)
     declared, name = route.weights, route.name
     running = here.running(router.mesh, router.aws_name, name)
-    start = shift.weights_at(running, here.progress.get(running.id, shift.Progress()).step) if running else declared
+    start = (
+        traffic_shift.weights_at(running, here.progress.get(running.id, traffic_shift.Progress()).step)
+        if running
+        else declared
+    )
     goal = goal_of(here.topology, router.mesh, declared, arguments.to)
-    made = shift.Shift(
+    made = traffic_shift.Shift(
         id=codec.digest(codec.encode([router.mesh, router.aws_name, name, goal, here.now]))[:16],
         service=service.key,
         mesh=router.mesh,
         router=router.aws_name,
         route=name,
-        document=shift.digest_of(route),
+        document=traffic_shift.digest_of(route),
         start={**dict.fromkeys(declared, 0), **start},
         goal={**dict.fromkeys(declared, 0), **goal},
         step=arguments.step,
@@ -200,10 +203,10 @@ def _begun(arguments: argparse.Namespace, here: Ground) -> tuple[shift.Shifts, s
     )
     end = {"called_off": here.now, "called_off_by": here.by, "successor": made.id}
     others = tuple(msgspec.structs.replace(s, **end) if s is running else s for s in here.shifts)
-    return (*others, made), shift.describe_shift(made, None)
+    return (*others, made), traffic_shift.describe_shift(made, None)
 
 
-def _ended(arguments: argparse.Namespace, here: Ground) -> tuple[shift.Shifts, str]:
+def _ended(arguments: argparse.Namespace, here: Ground) -> tuple[traffic_shift.Shifts, str]:
     """The shifts with those of a service (and route) called off."""
     service = find_service(here.topology, arguments.service)
     chosen = {
@@ -276,15 +279,18 @@ def goal_of(topology: Topology, mesh: str, declared: Mapping[str, int], text: st
                 f"{name!r} is no target of the route; it has:"
                 f" {known}{meant(name, (key for key, aws_name in names.items() if aws_name in declared))}",
             )
-        if not weight.isdigit() or int(weight) > shift.MOST:
+        if not weight.isdigit() or int(weight) > traffic_shift.MOST:
             raise UsageError(
-                "BadWeight", f"found {part.strip()!r}, wanted NODE=WEIGHT with a whole weight from 0 to {shift.MOST}"
+                "BadWeight",
+                f"found {part.strip()!r}, wanted NODE=WEIGHT with a whole weight from 0 to {traffic_shift.MOST}",
             )
         if node in goal:
             raise UsageError("Twice", f"{node} stands twice in --to: give each target one weight")
         goal[node] = int(weight)
-    if not 0 < sum(goal.values()) <= shift.MOST:
-        raise UsageError("BadWeights", f"the weights add up to {sum(goal.values())}, allowed are 1 to {shift.MOST}")
+    if not 0 < sum(goal.values()) <= traffic_shift.MOST:
+        raise UsageError(
+            "BadWeights", f"the weights add up to {sum(goal.values())}, allowed are 1 to {traffic_shift.MOST}"
+        )
     return goal
 
 

@@ -13,13 +13,12 @@ from crossmesh.adapters import aws
 from crossmesh.cli import samconfig, target
 from crossmesh.cli.printing import console, error_console
 from crossmesh.cli.target import Place
-from crossmesh.core import stack_parameters as deployment
+from crossmesh.core import stack_parameters
 from crossmesh.core.reporting.report import Report
 from crossmesh.errors import ConfigError, NotFound, RefusedError
 from crossmesh.manifests.config import LoadedConfig
 from crossmesh.runtime import Ports
-from crossmesh.usecases import look
-from crossmesh.usecases import state as store
+from crossmesh.usecases import look, state
 from crossmesh.usecases.context import Context
 
 T = TypeVar("T")
@@ -112,7 +111,7 @@ def reach(arguments: argparse.Namespace, *, acts: bool = False, shown: bool = Tr
             stack=place.stack,
             account=described["StackId"].split(":")[4],
             region=place.region,
-            owner=outputs.get("OwnerMark") or parameters.get(deployment.OWNER, ""),
+            owner=outputs.get("OwnerMark") or parameters.get(stack_parameters.OWNER, ""),
             mode=outputs.get("ModeNow") or parameters.get("Mode", ""),
             config=last.config if last else "",
             version=last.version if last else "",
@@ -176,7 +175,9 @@ def foreign(place: Place, found: Target, overrides: Mapping[str, str]) -> tuple[
                 " --env and AWS_REGION"
             ),
         )
-    accounts = {arn.split(":")[4] for arn in overrides.get(deployment.CLUSTERS, "").split(",") if arn.count(":") >= 5}
+    accounts = {
+        arn.split(":")[4] for arn in overrides.get(stack_parameters.CLUSTERS, "").split(",") if arn.count(":") >= 5
+    }
     if accounts and found.account not in accounts:
         return (
             "OtherAccount",
@@ -225,7 +226,7 @@ def last_look(ports: Mapping[str, Any]) -> Report | None:
 
 def last_run(ports: Mapping[str, Any]) -> Report | None:
     """What the last run reported; None where there was none."""
-    return kept(ports, store.LAST_RUN, Report)
+    return kept(ports, state.LAST_RUN, Report)
 
 
 def behind(found: Deployed) -> bool:

@@ -15,18 +15,16 @@ from crossmesh.cli import canaries, exits, printing, stack, waiting
 from crossmesh.cli.printing import console, print_json, table, text
 from crossmesh.core.canary.judge import Verdict, stale
 from crossmesh.core.canary.split_test import CanaryRun
-from crossmesh.core.compiler import cluster_manifests as live
+from crossmesh.core.compiler import cluster_manifests
 from crossmesh.core.compiler.cluster_manifests import ActiveManifests
-from crossmesh.core.mesh import traffic_shift as shift
+from crossmesh.core.mesh import traffic_shift
 from crossmesh.core.registry.plan import ManualOverrides, PlannerState
 from crossmesh.core.reporting import overview
 from crossmesh.core.reporting.overview import Overview
 from crossmesh.core.reporting.report import Report
 from crossmesh.driver import drive
 from crossmesh.errors import CrossmeshError
-from crossmesh.usecases import lease, manifests
-from crossmesh.usecases import state as store
-from crossmesh.usecases import traffic_shifts as shifts
+from crossmesh.usecases import lease, manifests, state, traffic_shifts
 
 EVERY = 2.0  # seconds between two readings of --wait and --watch
 ENDED = 600.0  # seconds for which a shift that ended is still told
@@ -104,17 +102,17 @@ def _watch(arguments: argparse.Namespace) -> int:
 def read(arguments: argparse.Namespace) -> Picture:
     """Read the state that the application keeps, and judge it."""
     here = stack.reach(arguments, shown=False)
-    state, now = here.ports["State"], time.time()
+    table, now = here.ports["State"], time.time()
     last, done = stack.last_look(here.ports), stack.last_run(here.ports)
-    operator = drive(store.operator(), here.ports)
-    memories = {name: canaries.memory_of(state, name) for name in stack.canaries(here)}
+    operator = drive(state.operator(), here.ports)
+    memories = {name: canaries.memory_of(table, name) for name in stack.canaries(here)}
     verdicts = {name: memory.last for name, memory in memories.items() if memory.last}
     mute = frozenset(name for name, memory in memories.items() if stale(memory, now))
-    moved, progress = drive(shifts.recorded(), here.ports)
+    moved, progress = drive(traffic_shifts.recorded(), here.ports)
     came = {one.id: progress.get(one.id) for one in moved}
-    lines = {one.id: shift.describe_shift(one, came[one.id], moved) for one in moved}
+    lines = {one.id: traffic_shift.describe_shift(one, came[one.id], moved) for one in moved}
     over = {key for key, one in came.items() if one is not None and one.ended}
-    held = state.read_lease(lease.NAME)
+    held = table.read_lease(lease.NAME)
     bad = {
         name: f"canary {name}: {last.kind}: {last.says} (`crossmesh canary history {name}`)"
         for name, last in verdicts.items()
@@ -157,7 +155,7 @@ def read(arguments: argparse.Namespace) -> Picture:
         look=last,
         run=done,
         operator=operator,
-        memory=stack.kept(here.ports, store.MEMORY, PlannerState) or PlannerState(),
+        memory=stack.kept(here.ports, state.MEMORY, PlannerState) or PlannerState(),
         runner=held.holder if held and held.holder and held.expires > now else "",
         deployed=deployed,
         deploying=not here.settled,
@@ -233,7 +231,9 @@ def _show(arguments: argparse.Namespace, picture: Picture) -> None:
     _show_clusters(picture)
     _show_canaries(picture)
     for source in picture.documents.lines if picture.documents else ():
-        out.print(f"manifests of {live.describe_source(source, now)}", style="yellow" if source.cause else "")
+        out.print(
+            f"manifests of {cluster_manifests.describe_source(source, now)}", style="yellow" if source.cause else ""
+        )
     for told in (*picture.shifted, *picture.ended):
         out.print(told)
     for problem in (*view.problems, *view.waits):

@@ -10,7 +10,7 @@ import msgspec
 
 from crossmesh.core.compiler import tenants
 from crossmesh.core.compiler.build import build
-from crossmesh.core.diagnosis import ingress_rules as openings
+from crossmesh.core.diagnosis import ingress_rules
 from crossmesh.core.documents import Document, Finding, SourceLocation
 from crossmesh.core.mesh.backends import unsupported
 from crossmesh.core.regions import Regions
@@ -79,7 +79,7 @@ def load_config(
         findings += [*problems, *tenants.check(built.topology, settings.mesh.manifests)]
         findings += fronts.check(settings, loaded.documents, loaded.others, FILE, own.lines)
         if settings.security_groups == "open":
-            findings += openings.not_opened(built.topology, settings.open_ports)
+            findings += ingress_rules.not_opened(built.topology, settings.open_ports)
     ordered = sorted(
         {*findings, *loaded.findings, *built.findings, *unsupported(built, settings)},
         key=lambda f: (f.place, f.code, f.message),

@@ -32,8 +32,7 @@ from crossmesh.core.registry.rate_limit import AdaptiveRate
 from crossmesh.effects import Call, Step, batch, call, gather, to
 from crossmesh.errors import Conflict, CrossmeshError, NotFound, RefusedError, Throttled
 from crossmesh.ports import Clock, Registry, RunStore, State
-from crossmesh.usecases import lease
-from crossmesh.usecases import state as store
+from crossmesh.usecases import lease, state
 from crossmesh.usecases.context import Context, Run
 from crossmesh.usecases.outcomes import done, outcomes_of_stage, stage_of
 from crossmesh.usecases.task import Task
@@ -90,8 +89,8 @@ def run(request: Request, context: Context) -> Step[Response]:
     """Apply what earlier parts have not settled."""
     if request.run.config != context.config:
         return Response(stage=request.stage, part=request.part, done=True, superseded=True)
-    documents = store.load_all({request.plan: RegistryPlan, store.key(request.run.id, "registry"): RegistryView})
-    learned = store.batch_or_raise([to(State.read, PACES), to(RunStore.get, store.key(request.run.id, "created"))])
+    documents = state.load_all({request.plan: RegistryPlan, state.key(request.run.id, "registry"): RegistryView})
+    learned = state.batch_or_raise([to(State.read, PACES), to(RunStore.get, state.key(request.run.id, "created"))])
     earlier = (outcomes_of_stage(request.run, request.stage),) if request.part else ()
     (plan, registry), (paces, created), *before = yield from gather(documents, learned, *earlier)
     if request.digest and codec.digest(codec.encode(plan)) != request.digest:
@@ -155,7 +154,7 @@ class _Work:
 
     def end(self, stage: int, part: int) -> Step[None]:
         """Keep outcomes and what was learned of the rates."""
-        yield from store.save(store.key(self.run.id, f"outcomes/{stage}-{part:04}"), tuple(self.outcomes))
+        yield from state.save(state.key(self.run.id, f"outcomes/{stage}-{part:04}"), tuple(self.outcomes))
         if _rates(self.paces) != _rates(self.first):
             yield from call(State.write, PACES, codec.encode(self.paces))
 
@@ -189,7 +188,7 @@ class _Work:
             if isinstance(action, CreateService):
                 found, _ = yield from call(Registry.create_service, action)
                 self.ids[service_key(action.namespace, action.service)] = found
-                yield from store.save(store.key(self.run.id, "created"), self.ids)
+                yield from state.save(state.key(self.run.id, "created"), self.ids)
             elif isinstance(action, TagService):
                 yield from call(Registry.tag, action.arn, action.tags)
             elif isinstance(action, DeleteService):

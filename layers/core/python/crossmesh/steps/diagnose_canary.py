@@ -18,10 +18,8 @@ from crossmesh.core.diagnosis.ingress_rules import RequiredIngress
 from crossmesh.core.diagnosis.mesh import closed
 from crossmesh.effects import Step, call
 from crossmesh.ports import State
-from crossmesh.usecases import facts, open_ports
+from crossmesh.usecases import facts, open_ports, state, traffic_shifts
 from crossmesh.usecases import outliers as outliers
-from crossmesh.usecases import state as store
-from crossmesh.usecases import traffic_shifts as shifts
 from crossmesh.usecases.canary import Judgement
 from crossmesh.usecases.context import Context
 from crossmesh.usecases.task import Task
@@ -53,18 +51,18 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 def run(request: Request, context: Context) -> Step[Response]:
     """Gather, diagnose each, remember, heal."""
     known = yield from facts.shared(context)
-    context = yield from shifts.in_force(known.seen.context if known.seen else context)
+    context = yield from traffic_shifts.in_force(known.seen.context if known.seen else context)
     named = []
     closed_ports: list[RequiredIngress] = []
     judged = [verdict for response in request.judged for verdict in response.verdicts if verdict.kind != "good"]
     for one in judged:
-        where = store.key(request.id, f"verdicts/{one.canary}")
-        verdict = yield from store.load(where, Verdict)
-        samples = (yield from store.load(one.samples, tuple[Sample, ...])) if one.samples else ()
+        where = state.key(request.id, f"verdicts/{one.canary}")
+        verdict = yield from state.load(where, Verdict)
+        samples = (yield from state.load(one.samples, tuple[Sample, ...])) if one.samples else ()
         found = yield from facts.of_canary(context.canary(one.canary), verdict, samples, one.problem, known, context)
         diagnoses = diagnose(found)
         verdict = bounded(CanaryHistory(last=msgspec.structs.replace(verdict, diagnoses=diagnoses))).last or verdict
-        yield from store.save(where, verdict)
+        yield from state.save(where, verdict)
         yield from _remember(verdict)
         if context.settings.security_groups == "open":
             closed_ports += closed(found, way_through(found))

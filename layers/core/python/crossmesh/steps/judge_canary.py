@@ -8,10 +8,8 @@ from crossmesh.core.canary.judge import CanaryHistory, Sample, bounded, flake_of
 from crossmesh.core.mesh.expected_split import shares
 from crossmesh.effects import Step, call
 from crossmesh.ports import Clock, State, Telemetry
-from crossmesh.usecases import canary_runs
+from crossmesh.usecases import canary_runs, state, traffic_shifts
 from crossmesh.usecases import outliers as outliers
-from crossmesh.usecases import state as store
-from crossmesh.usecases import traffic_shifts as shifts
 from crossmesh.usecases.canary import SAID, Judged, Judgement, Probed, bodies
 from crossmesh.usecases.context import Context
 from crossmesh.usecases.task import Task
@@ -42,11 +40,11 @@ PROBLEM, PROBLEMS = 400, 26_000
 def run(request: Request, context: Context) -> Step[Judgement]:
     """Judge each; keep verdict and history, unless a first try should be repeated."""
     now = yield from call(Clock.now)
-    contexts = yield from shifts.answering(context)
+    contexts = yield from traffic_shifts.answering(context)
     verdicts, flakes = [], []
     for probed in request.probed or _unprobed(request, context):
         canary = context.canary(probed.canary)
-        samples = (yield from store.load(probed.samples, tuple[Sample, ...])) if probed.samples else ()
+        samples = (yield from state.load(probed.samples, tuple[Sample, ...])) if probed.samples else ()
         data = yield from call(State.read, memory_key(canary.name))
         before = codec.decode(data, CanaryHistory) if data else CanaryHistory()
         judged = [
@@ -65,8 +63,8 @@ def run(request: Request, context: Context) -> Step[Judgement]:
             yield from call(State.write, memory_key(canary.name), codec.encode(memory))
         # Artefacts; a good one is in the history, and its answers are as promised
         if verdict.kind != "good":
-            yield from store.save(store.key(request.id, f"samples/{canary.name}"), samples)
-            yield from store.save(store.key(request.id, f"verdicts/{canary.name}"), verdict)
+            yield from state.save(state.key(request.id, f"samples/{canary.name}"), samples)
+            yield from state.save(state.key(request.id, f"verdicts/{canary.name}"), verdict)
         yield from canary_runs.end(canary.name, request.id, requested=request.requested)
         if empty:
             continue
@@ -77,7 +75,7 @@ def run(request: Request, context: Context) -> Step[Judgement]:
                 kind=verdict.kind,
                 says=bounds.text(verdict.says, SAID),
                 failures=memory.failures,
-                samples=store.key(request.id, f"samples/{canary.name}") if verdict.kind != "good" else "",
+                samples=state.key(request.id, f"samples/{canary.name}") if verdict.kind != "good" else "",
                 problem=problem_of(probed.problem, len(context.settings.canaries)),
             )
         )

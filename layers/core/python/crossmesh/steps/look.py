@@ -27,9 +27,7 @@ from crossmesh.core.reporting.report import Report, cluster_lines, summary
 from crossmesh.effects import Call, Step, batch, call, to
 from crossmesh.errors import CrossmeshError
 from crossmesh.ports import Clock, Lease, RunStore, State, Telemetry
-from crossmesh.usecases import lease, manifests, open_ports
-from crossmesh.usecases import observation as observe
-from crossmesh.usecases import state as store
+from crossmesh.usecases import lease, manifests, observation, open_ports, state
 from crossmesh.usecases.context import Context, Run
 from crossmesh.usecases.look import LAST, Observation, UnderLease, emptied, kept_down, observe_and_plan
 from crossmesh.usecases.look_lease import enter, leases, leave
@@ -141,7 +139,7 @@ def _looks(request: Request, context: Context, patient: tuple[str, ...] = ()) ->
         )
         if mine is None:
             if asked and response.look:
-                yield from store.save(response.look, msgspec.structs.replace(handed, again=True))
+                yield from state.save(response.look, msgspec.structs.replace(handed, again=True))
             break
     return response, trial
 
@@ -206,7 +204,7 @@ def _look(
         **summary(seen.plan, seen.mesh),  # type: ignore[arg-type]
     )
     yield from call(Telemetry.report, report)
-    look = "" if decision == "quiet" else store.key(request.id, "look")
+    look = "" if decision == "quiet" else state.key(request.id, "look")
     handed = PlanHandoff(memory=seen.plan.memory, report=report)
     if decision == "apply" and writer >= 0:
         handed = msgspec.structs.replace(
@@ -216,7 +214,7 @@ def _look(
     if look:
         kept = {**(_inputs(request.id, seen) if handed.planned else {}), look: handed}
         writes = [to(RunStore.put, where, codec.encode(value)) for where, value in kept.items()]
-    yield from store.tell(LAST, report, *writes)
+    yield from state.tell(LAST, report, *writes)
     unseen = tuple(line.name for line in report.clusters if line.cause)
     response = Response(
         decision=decision,
@@ -231,8 +229,8 @@ def _look(
 
 def _trial(seen: Observation, name: str) -> list[Call]:
     """All that a look asks of a cluster, with its whole limit."""
-    known = observe.registered(seen.context, seen.registry, seen.memory, seen.operator)
-    calls = [observe.observation_call(seen.context, name, known, seen.memory, seen.operator)]
+    known = observation.registered(seen.context, seen.registry, seen.memory, seen.operator)
+    calls = [observation.observation_call(seen.context, name, known, seen.memory, seen.operator)]
     if name in seen.context.settings.mesh.manifests.clusters:
         calls.append(manifests.asked(seen.context, name, seen.memory.identities, patience.WHOLE))
     return calls
@@ -250,12 +248,12 @@ def _under_lease(this: Run, context: Context) -> Step[Response]:
             run=this,
             planned=PlanRef(plan="", first_stage=0, actions=0, withheld=0, gates=0),
         )
-    handed = (yield from store.load(this.look, PlanHandoff)) if this.look else PlanHandoff()
+    handed = (yield from state.load(this.look, PlanHandoff)) if this.look else PlanHandoff()
     first = not this.passes
     by_hand = first and not this.look  # who asks by hand has the mesh looked at, too
     known = UnderLease(anew=first, sighted=handed.memory.terminating)
     seen = yield from observe_and_plan(context, pods_alone=not by_hand, keep=True, under_lease=known)
-    yield from store.save_all(_inputs(this.id, seen))
+    yield from state.save_all(_inputs(this.id, seen))
     following = msgspec.structs.replace(this, config=seen.context.config, live=seen.context.live)
     return Response(
         decision="apply", id=this.id, actions=len(seen.plan.actions), run=following, planned=_planned(this.id, seen)
@@ -273,12 +271,12 @@ def _inputs(run: str, seen: Observation) -> dict[str, object]:
     named: dict[str, object] = {
         "registry": seen.registry,
         "inputs": seen.memory,
-        store.OPERATOR: seen.operator,
-        store.OUTLIERS: seen.outliers,
+        state.OPERATOR: seen.operator,
+        state.OUTLIERS: seen.outliers,
     }
     named |= {f"views/{view.cluster}": view for view in seen.views}
     named |= open_ports.read_later(seen.context, seen.endpoints)
-    return {store.key(run, name): value for name, value in (*named.items(), ("plan", seen.plan))}
+    return {state.key(run, name): value for name, value in (*named.items(), ("plan", seen.plan))}
 
 
 def _outlived(seen: Observation) -> bool:

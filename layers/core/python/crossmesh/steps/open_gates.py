@@ -14,8 +14,7 @@ from crossmesh.core.registry.plan import OpenGate, RegistryPlan
 from crossmesh.effects import Step, batch, to
 from crossmesh.errors import CrossmeshError
 from crossmesh.ports import Clusters, PodRef, Registry
-from crossmesh.usecases import lease
-from crossmesh.usecases import state as store
+from crossmesh.usecases import lease, state
 from crossmesh.usecases.context import Context, Run
 from crossmesh.usecases.outcomes import GATE_OPEN
 from crossmesh.usecases.task import Task
@@ -39,7 +38,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
 def run(request: Request, context: Context) -> Step[Response]:
     """Ask discovery once a service, then open the gates of what it shows."""
-    plan = yield from store.load(request.plan, RegistryPlan)
+    plan = yield from state.load(request.plan, RegistryPlan)
     if request.run.config != context.config or not plan.gates:
         return Response(opened=0, closed=len(plan.gates))
     yield from lease.check(request.run)
@@ -49,7 +48,7 @@ def run(request: Request, context: Context) -> Step[Response]:
     answers = yield from batch(calls)
     results = {gate.id: "not found by discovery yet" for gate in plan.gates}
     results |= {gate.id: _told(answer) for gate, answer in zip(ready, answers, strict=True)}
-    yield from store.save(store.key(request.run.id, "gates"), results)
+    yield from state.save(state.key(request.run.id, "gates"), results)
     opened = sum(1 for result in results.values() if result == GATE_OPEN)
     return Response(opened=opened, closed=len(results) - opened)
 

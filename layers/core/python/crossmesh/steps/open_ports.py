@@ -30,8 +30,7 @@ from crossmesh.core.registry.plan import RegistryPlan
 from crossmesh.effects import Call, Step, batch, call, gather, to
 from crossmesh.errors import CrossmeshError, LeaseLost
 from crossmesh.ports import Networks, State
-from crossmesh.usecases import lease
-from crossmesh.usecases import state as store
+from crossmesh.usecases import lease, state
 from crossmesh.usecases.context import Context, Run
 from crossmesh.usecases.open_ports import ASKED, asked
 from crossmesh.usecases.task import Task
@@ -57,7 +56,7 @@ def run(request: Request, context: Context) -> Step[Response]:
     """
     if context.settings.security_groups != "open" or request.run.config != context.config:
         return Response()
-    beside = yield from store.load_optional(store.key(request.run.id, "plan"), RegistryPlan)
+    beside = yield from state.load_optional(state.key(request.run.id, "plan"), RegistryPlan)
     # Two who take away each other's rules would never end
     if beside is not None and beside.conflict:
         return Response(refused=("another deployment uses this owner",))
@@ -79,7 +78,7 @@ def run(request: Request, context: Context) -> Step[Response]:
         closed=lines(_told(change) for change in done if change.verb == "close"),
         refused=lines((*refused, *forbidden, *unread)),
     )
-    yield from store.save(store.key(request.run.id, "ports"), response)
+    yield from state.save(state.key(request.run.id, "ports"), response)
     return response
 
 
@@ -103,9 +102,9 @@ def _todo(
     settings do not let us open.
     """
     views, registry, decision = yield from gather(
-        store.views_of(this.id, [cluster.name for cluster in context.settings.clusters]),
-        store.load_optional(store.key(this.id, "registry"), RegistryView),
-        store.load_optional(store.key(this.id, store.ENDPOINTS), EndpointDecision),  # an older version kept none
+        state.views_of(this.id, [cluster.name for cluster in context.settings.clusters]),
+        state.load_optional(state.key(this.id, "registry"), RegistryView),
+        state.load_optional(state.key(this.id, state.ENDPOINTS), EndpointDecision),  # an older version kept none
     )
     seen = [view for view in views.values() if isinstance(view, Seen)]
     wanted = required(context.topology, placed(decision.endpoints if decision else (), registry), networks)

@@ -8,7 +8,7 @@ from crossmesh.core.settings import CanarySettings
 from crossmesh.effects import Step, call
 from crossmesh.errors import CrossmeshError
 from crossmesh.ports import Front
-from crossmesh.usecases import state as store
+from crossmesh.usecases import state
 from crossmesh.usecases.canary import Probed, url_of
 from crossmesh.usecases.context import Context
 from crossmesh.usecases.task import Task
@@ -49,7 +49,7 @@ def run(request: Request, context: Context) -> Step[Response]:
 
 
 def _probe(request: Request, canary: CanarySettings, context: Context) -> Step[Probed]:
-    where = store.key(request.id, f"samples/{canary.name}" + (f"-{request.attempt}" if request.attempt > 1 else ""))
+    where = state.key(request.id, f"samples/{canary.name}" + (f"-{request.attempt}" if request.attempt > 1 else ""))
     samples: tuple[Sample, ...] = ()
     url = problem = ""
     try:
@@ -65,7 +65,7 @@ def _probe(request: Request, canary: CanarySettings, context: Context) -> Step[P
     except CrossmeshError as error:
         problem = bounds.text(str(error), 400)
     samples = tuple(lean(canary, sample) for sample in samples)
-    carried = yield from store.inline_or_store(where, samples, CARRIED // len(context.settings.canaries))
+    carried = yield from state.inline_or_store(where, samples, CARRIED // len(context.settings.canaries))
     return Probed(canary=canary.name, samples=carried, url=url, problem=problem)
 
 

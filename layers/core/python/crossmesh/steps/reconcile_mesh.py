@@ -15,11 +15,9 @@ from crossmesh.core.registry.plan import RegistryPlan
 from crossmesh.core.reporting.report import Report
 from crossmesh.effects import Step, to
 from crossmesh.ports import RunStore, State
-from crossmesh.usecases import outcomes
-from crossmesh.usecases import state as store
-from crossmesh.usecases import traffic_shifts as shifts
+from crossmesh.usecases import outcomes, state, traffic_shifts
 from crossmesh.usecases.context import Context, Run
-from crossmesh.usecases.mesh import drivers as mesh
+from crossmesh.usecases.mesh import drivers
 from crossmesh.usecases.task import Task
 
 
@@ -51,13 +49,13 @@ def run(request: Request, context: Context) -> Step[Response]:
     this = request.run
     if request.run.config != context.config:
         return Response(part=request.part, done=True, plan="", superseded=True)
-    shifting = yield from shifts.due(context)
+    shifting = yield from traffic_shifts.due(context)
     context = shifting.context
-    memory, operator, _, (planned, said) = yield from store.load_planner_inputs(
-        to(RunStore.get, store.key(this.id, "plan")), to(State.read, store.LOOKED)
+    memory, operator, _, (planned, said) = yield from state.load_planner_inputs(
+        to(RunStore.get, state.key(this.id, "plan")), to(State.read, state.LOOKED)
     )
     beside = codec.decode(planned, RegistryPlan) if planned else RegistryPlan()
-    passed = yield from mesh.observe_and_plan(
+    passed = yield from drivers.observe_and_plan(
         context,
         codec.decode(said, Report) if said else None,
         adopt=adopting(context.settings, memory, operator),
@@ -68,12 +66,12 @@ def run(request: Request, context: Context) -> Step[Response]:
     summary, kept = passed.summary, {"view": passed.view, "plan": passed.plan}
     if summary != MeshSummary():
         kept["summary"] = summary
-    yield from store.save_all({_key(request, name): value for name, value in kept.items()})
+    yield from state.save_all({_key(request, name): value for name, value in kept.items()})
     if shifting.moved and not summary.unavailable and not beside.conflict:
-        yield from shifts.record(this, shifting)
-    done = yield from mesh.driver_of(context).apply(this, context, passed.plan, passed.view)
+        yield from traffic_shifts.record(this, shifting)
+    done = yield from drivers.driver_of(context).apply(this, context, passed.plan, passed.view)
     if done.outcomes:
-        yield from store.save(_key(request, "outcomes"), done.outcomes)
+        yield from state.save(_key(request, "outcomes"), done.outcomes)
     applied = sum(1 for outcome in done.outcomes if outcome.result == "applied")
     left = len(summary.changes) - len(done.outcomes)
     return Response(
@@ -89,14 +87,14 @@ def run(request: Request, context: Context) -> Step[Response]:
 
 
 def _key(request: Request, name: str) -> str:
-    return store.key(request.run.id, f"mesh/{request.part}/{name}")
+    return state.key(request.run.id, f"mesh/{request.part}/{name}")
 
 
 def _endpoints(this: Run, context: Context) -> Step[EndpointDecision | None]:
     """What the run decided about endpoints, where the backend asks for it; None = not known."""
-    if not mesh.driver_of(context).backend.reads_endpoints:
+    if not drivers.driver_of(context).backend.reads_endpoints:
         return None
-    return (yield from store.load_optional(store.key(this.id, store.ENDPOINTS), EndpointDecision))
+    return (yield from state.load_optional(state.key(this.id, state.ENDPOINTS), EndpointDecision))
 
 
 TASK = Task(name="reconcile_mesh", request=Request, run=run, manifests="active")

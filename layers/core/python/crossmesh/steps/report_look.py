@@ -11,8 +11,7 @@ from crossmesh.core.reporting import failure
 from crossmesh.core.reporting.report import Report
 from crossmesh.effects import Step, call
 from crossmesh.ports import Clock, State, Telemetry
-from crossmesh.usecases import look
-from crossmesh.usecases import state as store
+from crossmesh.usecases import look, state
 from crossmesh.usecases.context import Context
 from crossmesh.usecases.look_lease import left_behind
 from crossmesh.usecases.task import Task
@@ -48,7 +47,7 @@ def run(request: Request, context: Context) -> Step[Response]:
         well=well,
         concerns=before.concerns if before is not None else None,
     )
-    yield from store.tell(look.LAST, report)
+    yield from state.tell(look.LAST, report)
     yield from left_behind(request.id)
     yield from call(Telemetry.report, report)
     return Response()

@@ -10,15 +10,13 @@ import msgspec
 from crossmesh import codec
 from crossmesh.core.mesh.backend import MeshSummary
 from crossmesh.core.observed import Unseen, View
-from crossmesh.core.registry import next_state as remembering
+from crossmesh.core.registry import next_state
 from crossmesh.core.registry.plan import Deregister, PlannerState, RegistryPlan
 from crossmesh.core.reporting import failure
 from crossmesh.core.reporting.report import Report, cluster_lines, convergence_lag, summary
 from crossmesh.effects import Step, call, gather, to
 from crossmesh.ports import Clock, State, Telemetry
-from crossmesh.usecases import lease
-from crossmesh.usecases import state as store
-from crossmesh.usecases import traffic_shifts as shifts
+from crossmesh.usecases import lease, state, traffic_shifts
 from crossmesh.usecases.context import Context, Run
 from crossmesh.usecases.outcomes import GATE_OPEN, Done, done
 from crossmesh.usecases.task import Task
@@ -52,12 +50,12 @@ def run(request: Request, context: Context) -> Step[Response]:
     now = yield from call(Clock.now)
     this, unsettled_runs = request.run, 0
     plan, mesh, views, followed, closed, step = yield from gather(
-        store.load_optional(store.key(this.id, "plan"), RegistryPlan),
-        store.load_optional(store.key(this.id, "mesh/0/summary"), MeshSummary),
+        state.load_optional(state.key(this.id, "plan"), RegistryPlan),
+        state.load_optional(state.key(this.id, "mesh/0/summary"), MeshSummary),
         _views(context, this),
         _followed(this),
         _closed_gates(this),
-        shifts.next_due(context),
+        traffic_shifts.next_due(context),
     )
     kind = "failed" if request.failure else "superseded" if this.config != context.config else "applied"
     found = (yield from done(this, plan, plan.stages)) if plan is not None else Done()
@@ -75,8 +73,8 @@ def run(request: Request, context: Context) -> Step[Response]:
             unsettled_runs=unsettled_runs,
             unshared=unshared,
         )
-        memory = remembering.fitting(whole)
-        cut = remembering.cut(whole, memory)
+        memory = next_state.fitting(whole)
+        cut = next_state.cut(whole, memory)
     report = Report(
         id=this.id,
         kind=kind,
@@ -94,13 +92,13 @@ def run(request: Request, context: Context) -> Step[Response]:
         **told,  # type: ignore[arg-type]
     )
     report = msgspec.structs.replace(report, notes=(*cut, *report.notes))
-    kept = store.save(store.key(this.id, "report"), report)
+    kept = state.save(state.key(this.id, "report"), report)
     if memory is not None:
         yield from gather(kept, lease.check(this))
-        yield from store.tell(store.LAST_RUN, report, to(State.write, store.MEMORY, codec.encode(memory)))
+        yield from state.tell(state.LAST_RUN, report, to(State.write, state.MEMORY, codec.encode(memory)))
     else:
         yield from kept
-        yield from store.tell(store.LAST_RUN, report)
+        yield from state.tell(state.LAST_RUN, report)
     yield from call(Telemetry.report, report)
     waits = [
         at for at in (next_look(plan, unsettled_runs, now) if plan else 0.0, step if kind == "applied" else 0.0) if at
@@ -132,7 +130,7 @@ def next_look(plan: RegistryPlan, unsettled_runs: int, now: float) -> float:
 
 
 def _views(context: Context, this: Run) -> Step[tuple[View, ...]]:
-    found = yield from store.views_of(this.id, [cluster.name for cluster in context.settings.clusters])
+    found = yield from state.views_of(this.id, [cluster.name for cluster in context.settings.clusters])
     return tuple(
         view or Unseen(cluster=name, cause="crashed", detail="not observed in this run") for name, view in found.items()
     )
@@ -142,14 +140,14 @@ def _followed(this: Run) -> Step[bool]:
     """Whether the run before this one worked by the same configuration: only then is a pod's wait
     for its registration the application's lag.
     """
-    before = yield from call(State.read, store.LAST_RUN)
+    before = yield from call(State.read, state.LAST_RUN)
     last = codec.decode(before, Report) if before else None
     return last is not None and last.kind == "applied" and last.config == this.config
 
 
 def _closed_gates(this: Run) -> Step[bool]:
     """Whether a readiness gate could not be opened."""
-    gates = yield from store.load_optional(store.key(this.id, "gates"), dict[str, str])
+    gates = yield from state.load_optional(state.key(this.id, "gates"), dict[str, str])
     return any(result != GATE_OPEN for result in (gates or {}).values())
 
 

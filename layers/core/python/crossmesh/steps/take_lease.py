@@ -6,8 +6,7 @@ from crossmesh import codec
 from crossmesh.core.registry.plan import ManualOverrides
 from crossmesh.effects import Step, call, to
 from crossmesh.ports import Clock, RunStore, State
-from crossmesh.usecases import lease
-from crossmesh.usecases import state as store
+from crossmesh.usecases import lease, state
 from crossmesh.usecases.context import Context, Run
 from crossmesh.usecases.plan_handoff import PlanHandoff, PlanRef
 from crossmesh.usecases.task import Task
@@ -39,11 +38,11 @@ def run(request: Request, context: Context) -> Step[Response]:
     """Take the lease for `request.execution`."""
     now = yield from call(Clock.now)
     reads = [
-        to(State.read, store.OPERATOR),
+        to(State.read, state.OPERATOR),
         to(State.read_lease, lease.NAME),
         *([to(RunStore.get, request.look)] if request.look else ()),
     ]
-    asked, found, *looked = yield from store.batch_or_raise(reads)
+    asked, found, *looked = yield from state.batch_or_raise(reads)
     operator = codec.decode(asked, ManualOverrides) if asked else ManualOverrides()
     handed = codec.decode(looked[0], PlanHandoff) if looked and looked[0] else PlanHandoff()
     forbidden = operator.paused or context.mode == "observe"

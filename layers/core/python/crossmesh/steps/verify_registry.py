@@ -12,7 +12,7 @@ from crossmesh.core.registry.plan import Deregister, Outcome, Register, Registry
 from crossmesh.effects import Step, batch, call, gather, to
 from crossmesh.errors import CrossmeshError, NotFound
 from crossmesh.ports import Clock, Operation, Registry
-from crossmesh.usecases import state as store
+from crossmesh.usecases import state
 from crossmesh.usecases.context import Context, Run
 from crossmesh.usecases.outcomes import outcomes_of_stage, stage_of
 from crossmesh.usecases.task import Task
@@ -48,7 +48,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 def run(request: Request, _context: Context) -> Step[Response]:
     """Wait until each touched service shows what was applied, or patience ends."""
     plan, outcomes = yield from gather(
-        store.load(request.plan, RegistryPlan), outcomes_of_stage(request.run, request.stage)
+        state.load(request.plan, RegistryPlan), outcomes_of_stage(request.run, request.stage)
     )
     expected = {
         index: action
@@ -60,8 +60,8 @@ def run(request: Request, _context: Context) -> Step[Response]:
     }
     missing, failed = yield from _wait(plan, expected, outcomes)
     problems = sum(1 for outcome in outcomes.values() if outcome.result in ("failed", "busy", "stale"))
-    yield from store.save(
-        store.key(request.run.id, f"verified/{request.stage}"), {"missing": sorted(missing), "failed": failed}
+    yield from state.save(
+        state.key(request.run.id, f"verified/{request.stage}"), {"missing": sorted(missing), "failed": failed}
     )
     following = [stage for stage in plan.stages if stage > request.stage]
     return Response(

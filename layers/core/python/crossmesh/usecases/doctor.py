@@ -9,7 +9,7 @@ import msgspec
 from crossmesh import codec
 from crossmesh.core.canary.judge import CanaryHistory, Sample, Verdict, judge, memory_key
 from crossmesh.core.canary.layers import Diagnosis
-from crossmesh.core.diagnosis import doctor as advice
+from crossmesh.core.diagnosis import doctor
 from crossmesh.core.diagnosis.diagnose import diagnose
 from crossmesh.core.diagnosis.doctor import Part, Recommendation
 from crossmesh.core.diagnosis.ordered import RESUME
@@ -23,9 +23,7 @@ from crossmesh.core.settings import CanarySettings
 from crossmesh.effects import Step, call, to
 from crossmesh.errors import CrossmeshError
 from crossmesh.ports import Clock, Front, State
-from crossmesh.usecases import facts, look
-from crossmesh.usecases import state as store
-from crossmesh.usecases import traffic_shifts as shifts
+from crossmesh.usecases import facts, look, state, traffic_shifts
 from crossmesh.usecases.canary import bodies, url_of
 from crossmesh.usecases.context import Context
 
@@ -49,7 +47,7 @@ class DoctorReport(msgspec.Struct, frozen=True, kw_only=True):
 def examine(context: Context, parts: frozenset[Part], parameters: Mapping[str, str]) -> Step[DoctorReport]:
     """Look at `parts`. `parameters`: the deployed stack's, {} = not known."""
     known = yield from facts.shared(context)
-    context = yield from shifts.in_force(known.seen.context if known.seen else context)
+    context = yield from traffic_shifts.in_force(known.seen.context if known.seen else context)
     found: list[Recommendation] = []
     verdicts: list[Verdict] = []
     deployed: dict[str, Verdict] = {}
@@ -75,7 +73,7 @@ def examine(context: Context, parts: frozenset[Part], parameters: Mapping[str, s
     registry = known.seen.registry if known.seen else None
     if "rollouts" in parts:
         lag = yield from _lag()
-        found += advice.rollouts(context.topology, known.workloads, registry, lag)
+        found += doctor.rollouts(context.topology, known.workloads, registry, lag)
     if known.seen is not None:
         told = {one.subject.partition(":")[2] for one in found}
         held = withheld(known.seen.plan, known.seen.mesh, known.seen.registry, known.seen.views)
@@ -83,10 +81,10 @@ def examine(context: Context, parts: frozenset[Part], parameters: Mapping[str, s
         found = [*_wishes(known.seen.operator), *found]
     if "setup" in parts:
         views = known.seen.views if known.seen else ()
-        found += advice.setup(context.settings, context.topology, parameters, views, registry)
-        said = yield from store.batch_or_raise([to(State.read, look.LAST), to(State.read, store.LAST_RUN)])
+        found += doctor.setup(context.settings, context.topology, parameters, views, registry)
+        said = yield from state.batch_or_raise([to(State.read, look.LAST), to(State.read, state.LAST_RUN)])
         looked, ran = (codec.decode(data, Report) if data else None for data in said)
-        found += advice.unseen_deployed(looked, views, ran)
+        found += doctor.unseen_deployed(looked, views, ran)
     unique = {(one.part, one.subject, one.what): one for one in found}
     first = sorted(
         unique.values(),
@@ -160,6 +158,6 @@ def _of(diagnosis: Diagnosis) -> Recommendation:
 
 def _lag() -> Step[float]:
     """As the last run that removed or added something took."""
-    data = yield from call(State.read, store.LAST_RUN)
+    data = yield from call(State.read, state.LAST_RUN)
     last = codec.decode(data, Report) if data else None
     return max(1.0, last.seconds) if last is not None and last.kind == "applied" and last.adds + last.removals else LAG

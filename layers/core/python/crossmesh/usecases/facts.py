@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from crossmesh.core.canary.judge import Sample, Verdict
-from crossmesh.core.diagnosis import cluster_access as access
+from crossmesh.core.diagnosis import cluster_access
 from crossmesh.core.diagnosis.facts import Facts, MissingFact, NetworkFacts, Workloads
 from crossmesh.core.diagnosis.instances import PROVEN
 from crossmesh.core.diagnosis.probe_policy import path_of, port_of
@@ -23,8 +23,7 @@ from crossmesh.core.settings import CanarySettings
 from crossmesh.effects import Call, Step, batch, call, to
 from crossmesh.errors import CrossmeshError, NotFound
 from crossmesh.ports import Balancers, Clock, Clusters, Instances, Networks
-from crossmesh.usecases import look
-from crossmesh.usecases import traffic_shifts as shifts
+from crossmesh.usecases import look, traffic_shifts
 from crossmesh.usecases.canary import bodies
 from crossmesh.usecases.context import Context
 
@@ -67,7 +66,7 @@ def shared(context: Context) -> Step[Shared]:
     probes: dict[str, tuple[Sample, ...]] = {}
     if seen is not None:
         probes = yield from _ask(context, seen.registry, networks)
-    asked, came = yield from shifts.recorded()
+    asked, came = yield from traffic_shifts.recorded()
     found = Shared(seen=seen, workloads=workloads, networks=networks, probes=probes, unread=tuple(notes))
     return msgspec.structs.replace(found, shifts=asked, progress=came)
 
@@ -124,7 +123,7 @@ def _workloads(context: Context, seen: look.Observation | None, notes: list[Miss
     unseen = {view.cluster for view in seen.views if isinstance(view, Unseen)} if seen else set()
     asked = [cluster for cluster in context.settings.clusters if cluster.name not in unseen]
     namespaces = [
-        access.pods_in(context.topology, cluster) | set(access.fronts_in(context.settings, cluster))
+        cluster_access.pods_in(context.topology, cluster) | set(cluster_access.fronts_in(context.settings, cluster))
         for cluster in asked
     ]
     calls = [

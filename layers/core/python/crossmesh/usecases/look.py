@@ -6,7 +6,7 @@ import msgspec
 
 from crossmesh import codec
 from crossmesh.core import patience
-from crossmesh.core.mesh import notes as mesh_notes
+from crossmesh.core.mesh import notes
 from crossmesh.core.mesh.backend import MeshSummary
 from crossmesh.core.mesh.backends import backend_of
 from crossmesh.core.observed import Outlier, RegistryView, Unseen, View
@@ -19,12 +19,9 @@ from crossmesh.core.registry.plan import ManualOverrides, PlannerState, Registry
 from crossmesh.core.reporting.report import Report
 from crossmesh.effects import Step, batch, call, gather, to
 from crossmesh.ports import Clock, RunStore, State
-from crossmesh.usecases import manifests
-from crossmesh.usecases import observation as observe
-from crossmesh.usecases import state as store
-from crossmesh.usecases import traffic_shifts as shifts
+from crossmesh.usecases import manifests, observation, state, traffic_shifts
 from crossmesh.usecases.context import Context
-from crossmesh.usecases.mesh import drivers as mesh
+from crossmesh.usecases.mesh import drivers
 from crossmesh.usecases.planning import decide_endpoints
 from crossmesh.usecases.registry import refresh_registry
 
@@ -32,7 +29,7 @@ from crossmesh.usecases.registry import refresh_registry
 MESH_EVERY = 75.0
 
 
-REGISTRY, LAST = "registry/last.json", store.LOOKED
+REGISTRY, LAST = "registry/last.json", state.LOOKED
 
 
 class Observation(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,8 +82,8 @@ def observe_and_plan(
     though they are slow. `under_lease`: what a run's own look knows beside.
     """
     run = under_lease or UnderLease()
-    memory, operator, outliers, (last, said, shifted) = yield from store.load_planner_inputs(
-        to(RunStore.get, REGISTRY), to(State.read, LAST), to(State.read, shifts.SHIFTS)
+    memory, operator, outliers, (last, said, shifted) = yield from state.load_planner_inputs(
+        to(RunStore.get, REGISTRY), to(State.read, LAST), to(State.read, traffic_shifts.SHIFTS)
     )
     memory = msgspec.structs.replace(memory, terminating={**memory.terminating, **run.sighted})
     before = codec.decode(said, Report) if said else None
@@ -98,7 +95,9 @@ def observe_and_plan(
     registry = yield from refresh_registry(context, memory, known, writer, anew=run.anew)
     kept = [to(RunStore.put, REGISTRY, codec.encode(registry))] if keep and registry.services != known.services else []
     observed = _clusters(context, registry, memory, operator, slow)
-    views, services, _ = yield from gather(observed, observe.with_health(registry.services), store.batch_or_raise(kept))
+    views, services, _ = yield from gather(
+        observed, observation.with_health(registry.services), state.batch_or_raise(kept)
+    )
     registry = msgspec.structs.replace(registry, services=services)
     planned = decide_endpoints(context, views, registry, memory, operator, outliers)
     plan = planned.plan
@@ -137,9 +136,9 @@ def observe_and_plan(
             notes=(*refused, *notes), unavailable=before.mesh_unavailable if gone else "", gone=before.mesh_gone
         )
         return msgspec.structs.replace(seen, mesh=alone, mesh_at=before.mesh_at)
-    shifting = (yield from shifts.due(context)) if shifted_ever else shifts.unshifted(context)
+    shifting = (yield from traffic_shifts.due(context)) if shifted_ever else traffic_shifts.unshifted(context)
     adopt = adopting(context.settings, memory, operator)
-    passed = yield from mesh.observe_and_plan(
+    passed = yield from drivers.observe_and_plan(
         shifting.context, before, adopt=adopt, beside=plan, endpoints=planned.endpoints
     )
     wanted = passed.summary
@@ -158,8 +157,8 @@ def _of_state(
     context: Context, registry: RegistryView, plan: RegistryPlan, views: tuple[View, ...], operator: ManualOverrides
 ) -> tuple[str, ...]:
     clusters = {cluster.name: cluster for cluster in context.settings.clusters}
-    notes = mesh_notes.of_state(context.topology, registry, plan, views, clusters, draining=bool(operator.draining))
-    return (*notes, *mesh_notes.crowded(context.topology, registry, plan, backend_of(context.settings).most_endpoints))
+    said = notes.of_state(context.topology, registry, plan, views, clusters, draining=bool(operator.draining))
+    return (*said, *notes.crowded(context.topology, registry, plan, backend_of(context.settings).most_endpoints))
 
 
 def emptied(seen: Observation) -> tuple[Emptied, ...]:
@@ -191,14 +190,16 @@ def _clusters(
     """All clusters side by side: their observations are the same steps, interleaved call by
     call.
     """
-    known = observe.registered(context, registry, memory, operator)
+    known = observation.registered(context, registry, memory, operator)
     waiting = [
-        observe.observation_call(context, cluster.name, known, memory, operator, patience.limit(slow.get(cluster.name)))
+        observation.observation_call(
+            context, cluster.name, known, memory, operator, patience.limit(slow.get(cluster.name))
+        )
         for cluster in context.settings.clusters
     ]
     answers = yield from batch(waiting)
     now = yield from call(Clock.now)
     return tuple(
-        observe.as_view(cluster.name, answer, now)
+        observation.as_view(cluster.name, answer, now)
         for cluster, answer in zip(context.settings.clusters, answers, strict=True)
     )

@@ -5,8 +5,7 @@ import msgspec
 from crossmesh.effects import Step, call, to
 from crossmesh.errors import TransientError
 from crossmesh.ports import Lease, State
-from crossmesh.usecases import lease
-from crossmesh.usecases import state as store
+from crossmesh.usecases import lease, state
 
 LEASE = "look"
 
@@ -18,7 +17,7 @@ LIFE = 60.0
 
 def leases() -> Step[list[Lease | None]]:
     """The look's own lease and the run's."""
-    return (yield from store.batch_or_raise([to(State.read_lease, LEASE), to(State.read_lease, lease.NAME)]))
+    return (yield from state.batch_or_raise([to(State.read_lease, LEASE), to(State.read_lease, lease.NAME)]))
 
 
 def enter(holder: str, now: float, found: Lease | None, held: Lease | None) -> Step[tuple[Lease | None, Lease | None]]:

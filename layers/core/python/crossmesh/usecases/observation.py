@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from crossmesh.core.diagnosis import cluster_access as access
+from crossmesh.core.diagnosis import cluster_access
 from crossmesh.core.observed import RegistryView, ServiceView, Unseen, View, cut, unreadable
 from crossmesh.core.patience import WHOLE
 from crossmesh.core.registry import endpoints as ep
@@ -127,7 +127,7 @@ def observation_call(
     it `limit` seconds.
     """
     settings = context.cluster(name)
-    namespaces = access.pods_in(context.topology, settings)
+    namespaces = cluster_access.pods_in(context.topology, settings)
     pods = known.ours.get(name, ()) + known.left
     identity, versions = memory.identities.get(name, ""), memory.versions.get(name, {})
     # A person says that the rebuilt cluster is the one meant

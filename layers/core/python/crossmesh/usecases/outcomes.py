@@ -11,7 +11,7 @@ from crossmesh.core.keys import service_key
 from crossmesh.core.registry.plan import Deregister, Outcome, Register, RegistryAction, RegistryPlan
 from crossmesh.effects import Step, call, gather
 from crossmesh.ports import RunStore
-from crossmesh.usecases import state as store
+from crossmesh.usecases import state
 from crossmesh.usecases.context import Run
 
 GATE_OPEN = "open"  # what `Open gates` records of a gate that it opened
@@ -37,8 +37,8 @@ def stage_of(plan: RegistryPlan, stage: int) -> list[tuple[int, RegistryAction]]
 
 def outcomes_of_stage(run: Run, stage: int) -> Step[dict[int, Outcome]]:
     """The outcomes of a stage so far, by index in the plan."""
-    keys = yield from call(RunStore.list, store.key(run.id, f"outcomes/{stage}-").removesuffix(".json"))
-    parts = yield from store.load_all(dict.fromkeys(keys, tuple[Outcome, ...]))
+    keys = yield from call(RunStore.list, state.key(run.id, f"outcomes/{stage}-").removesuffix(".json"))
+    parts = yield from state.load_all(dict.fromkeys(keys, tuple[Outcome, ...]))
     return {outcome.action: outcome for part in parts for outcome in part}
 
 
@@ -97,5 +97,5 @@ def _verified(run: Run, stage: int) -> Step[tuple[set[int], dict[str, str]] | No
     """Indexes of what a stage applied and discovery did not show, and why an operation failed, by
     instance id; None where nobody looked.
     """
-    found = yield from store.load_optional(store.key(run.id, f"verified/{stage}"), dict[str, Any])
+    found = yield from state.load_optional(state.key(run.id, f"verified/{stage}"), dict[str, Any])
     return (set(found["missing"]), dict(found.get("failed", {}))) if found is not None else None

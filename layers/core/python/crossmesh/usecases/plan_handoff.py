@@ -6,7 +6,7 @@ from crossmesh import codec
 from crossmesh.core.registry.plan import PlannerState, RegistryPlan
 from crossmesh.core.reporting.report import Report
 from crossmesh.ports import Lease
-from crossmesh.usecases import state as store
+from crossmesh.usecases import state
 from crossmesh.usecases.context import Context
 
 # Seconds from the look's beginning until its run has the lease: a look may wait 22 of them for one
@@ -50,7 +50,7 @@ class PlanHandoff(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it is what `run` would see under the lease: nobody held it since the look began,
         and the configuration is the same.
         """
-        if self.planned is None or self.planned.plan != store.key(run, "plan"):
+        if self.planned is None or self.planned.plan != state.key(run, "plan"):
             return False
         return taken.epoch == self.writer + 1 and self.config == context.config and now - self.at <= GOOD_FOR
 
@@ -59,7 +59,7 @@ def plan_ref(run: str, plan: RegistryPlan, *, mesh: bool = True) -> PlanRef:
     """The plan of a run, kept under its key, as states carry it."""
     first = plan.stages[0] if plan.stages else 0
     return PlanRef(
-        plan=store.key(run, "plan"),
+        plan=state.key(run, "plan"),
         first_stage=first,
         actions=len(plan.actions),
         withheld=len(plan.withheld),

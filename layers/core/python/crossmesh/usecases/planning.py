@@ -1,7 +1,7 @@
 """The plan for what was observed: the same function for runs, looks, replay and dry runs."""
 
 from crossmesh.core.observed import Outlier, RegistryView, View
-from crossmesh.core.registry import planner as registry_plan
+from crossmesh.core.registry import planner
 from crossmesh.core.registry.plan import ManualOverrides, PlannerState, RegistryPlan
 from crossmesh.core.registry.planner import PlanResult
 from crossmesh.usecases.context import Context
@@ -28,7 +28,7 @@ def decide_endpoints(
     outliers: dict[str, Outlier],
 ) -> PlanResult:
     """The same with the endpoint decision behind it."""
-    inputs = registry_plan.PlanInputs(
+    inputs = planner.PlanInputs(
         settings=context.settings,
         topology=context.topology,
         views=views,
@@ -38,4 +38,4 @@ def decide_endpoints(
         deployment=context.deployment,
         outliers=outliers,
     )
-    return registry_plan.planned(inputs)
+    return planner.planned(inputs)

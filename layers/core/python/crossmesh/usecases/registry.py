@@ -12,8 +12,7 @@ from crossmesh.core.registry.plan import PlannerState
 from crossmesh.effects import Step, batch, call, to
 from crossmesh.errors import RefusedError
 from crossmesh.ports import Clock, Registry
-from crossmesh.usecases import observation as observe
-from crossmesh.usecases import state as store
+from crossmesh.usecases import observation, state
 from crossmesh.usecases.context import Context
 
 FULL_EVERY = 600.0  # seconds between full readings of unmoved services
@@ -34,7 +33,7 @@ def refresh_registry(
     (rule 2).
     """
     now = yield from call(Clock.now)
-    names = observe.service_names(context, memory)
+    names = observation.service_names(context, memory)
     known = set(names) == {(s.namespace, s.service) for s in last.services} and all(
         s.id and not s.problem for s in last.services
     )
@@ -46,8 +45,8 @@ def refresh_registry(
             if services or not last.services:
                 return msgspec.structs.replace(last, begun=now, writer=writer, services=services)
     before = {s.id: s for s in last.services}
-    found = yield from observe.find(context, memory)
-    listed = yield from observe.with_instances(found)
+    found = yield from observation.find(context, memory)
+    listed = yield from observation.with_instances(found)
     services = tuple(_first_seen(service, before.get(service.id), now) for service in listed)
     return RegistryView(begun=now, described=now, writer=writer, services=services)
 
@@ -78,7 +77,7 @@ def _listed(
         # Gone, or not to be read any more: a full reading tells
         if any(isinstance(answer, RefusedError) for answer in answers):
             return ()
-        found = dict(zip([s.id for s in asked], store.raise_first(answers), strict=True))
+        found = dict(zip([s.id for s in asked], state.raise_first(answers), strict=True))
         shown = [msgspec.structs.replace(s, listed=now, instances=found[s.id]) if s.id in found else s for s in shown]
         there = {instance.id for service in shown for instance in service.instances}
         oldest = min((s.listed for s, kept in zip(shown, trusted, strict=True) if kept), default=now)

@@ -6,12 +6,11 @@ import msgspec
 
 from crossmesh import codec
 from crossmesh.core.canary.judge import CanaryHistory, memory_key
-from crossmesh.core.mesh import traffic_shift as shift
+from crossmesh.core.mesh import traffic_shift
 from crossmesh.core.settings import CanarySettings
 from crossmesh.effects import Step, call, to
 from crossmesh.ports import Clock, State
-from crossmesh.usecases import lease
-from crossmesh.usecases import state as store
+from crossmesh.usecases import lease, state
 from crossmesh.usecases.context import Context, Run
 
 SHIFTS = "shifts"  # written by the command line
@@ -24,9 +23,9 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     context: Context
-    shifts: shift.Shifts
-    progress: shift.Progresses
-    before: shift.Progresses
+    shifts: traffic_shift.Shifts
+    progress: traffic_shift.Progresses
+    before: traffic_shift.Progresses
     waits: dict[str, str] = {}  # shift -> why it does not go on
 
     @property
@@ -41,20 +40,25 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(
             "; ".join(
                 part
-                for part in (shift.describe_shift(s, self.progress.get(s.id), self.shifts), self.waits.get(s.id, ""))
+                for part in (
+                    traffic_shift.describe_shift(s, self.progress.get(s.id), self.shifts),
+                    self.waits.get(s.id, ""),
+                )
                 if part
             )
             for s in fresh
         )
 
-    def _ended(self, one: shift.Shift) -> bool:
-        return bool(self.progress.get(one.id, shift.Progress()).ended)
+    def _ended(self, one: traffic_shift.Shift) -> bool:
+        return bool(self.progress.get(one.id, traffic_shift.Progress()).ended)
 
 
-def recorded() -> Step[tuple[shift.Shifts, shift.Progresses]]:
+def recorded() -> Step[tuple[traffic_shift.Shifts, traffic_shift.Progresses]]:
     """What was asked for, and how far it came."""
-    asked, came = yield from store.batch_or_raise([to(State.read, SHIFTS), to(State.read, SHIFTING)])
-    return (codec.decode(asked, shift.Shifts) if asked else ()), (codec.decode(came, shift.Progresses) if came else {})
+    asked, came = yield from state.batch_or_raise([to(State.read, SHIFTS), to(State.read, SHIFTING)])
+    return (codec.decode(asked, traffic_shift.Shifts) if asked else ()), (
+        codec.decode(came, traffic_shift.Progresses) if came else {}
+    )
 
 
 def unshifted(context: Context) -> Due:
@@ -71,18 +75,18 @@ def due(context: Context) -> Step[Due]:
         return unshifted(context)
     canaries = yield from _histories(context, shifts, before)
     now = yield from call(Clock.now)
-    progress = shift.advance(shifts, before, context.topology, canaries, at=now)
-    waits = {s.id: shift.waiting(s, progress.get(s.id), context.topology, canaries, now) for s in shifts}
+    progress = traffic_shift.advance(shifts, before, context.topology, canaries, at=now)
+    waits = {s.id: traffic_shift.waiting(s, progress.get(s.id), context.topology, canaries, now) for s in shifts}
     return Due(context=_with(context, shifts, progress), shifts=shifts, progress=progress, before=before, waits=waits)
 
 
 def _histories(
-    context: Context, shifts: shift.Shifts, progress: shift.Progresses
+    context: Context, shifts: traffic_shift.Shifts, progress: traffic_shift.Progresses
 ) -> Step[list[tuple[CanarySettings, CanaryHistory]]]:
     """Every canary with its history; nothing is read where every shift has ended."""
-    if all(progress.get(s.id, shift.Progress()).ended for s in shifts):
+    if all(progress.get(s.id, traffic_shift.Progress()).ended for s in shifts):
         return []
-    found = yield from store.batch_or_raise(
+    found = yield from state.batch_or_raise(
         [to(State.read, memory_key(canary.name)) for canary in context.settings.canaries]
     )
     memories = [codec.decode(data, CanaryHistory) if data else CanaryHistory() for data in found]
@@ -94,7 +98,7 @@ def record(run: Run, moved: Due) -> Step[None]:
     back.
     """
     yield from lease.check(run)
-    yield from call(State.write, SHIFTING, codec.encode(shift.kept(moved.shifts, moved.progress)[1]))
+    yield from call(State.write, SHIFTING, codec.encode(traffic_shift.kept(moved.shifts, moved.progress)[1]))
 
 
 def in_force(context: Context) -> Step[Context]:
@@ -109,12 +113,12 @@ def answering(context: Context) -> Step[tuple[Context, ...]]:
     """
     shifts, progress = yield from recorded()
     now = yield from call(Clock.now)
-    lately = shift.before(progress, now)
+    lately = traffic_shift.before(progress, now)
     return tuple(_with(context, shifts, found) for found in ((progress,) if lately == progress else (progress, lately)))
 
 
-def _with(context: Context, shifts: shift.Shifts, progress: shift.Progresses) -> Context:
-    return msgspec.structs.replace(context, topology=shift.overlaid(context.topology, shifts, progress))
+def _with(context: Context, shifts: traffic_shift.Shifts, progress: traffic_shift.Progresses) -> Context:
+    return msgspec.structs.replace(context, topology=traffic_shift.overlaid(context.topology, shifts, progress))
 
 
 def next_due(context: Context) -> Step[float]:
@@ -122,8 +126,10 @@ def next_due(context: Context) -> Step[float]:
     for its canary is due with a look's next.
     """
     found, progress = yield from recorded()
-    if not shift.next_due(found, progress):
+    if not traffic_shift.next_due(found, progress):
         return 0.0
     canaries = yield from _histories(context, found, progress)
     now = yield from call(Clock.now)
-    return shift.next_due(tuple(s for s in found if not shift.silent(s, context.topology, canaries, now)), progress)
+    return traffic_shift.next_due(
+        tuple(s for s in found if not traffic_shift.silent(s, context.topology, canaries, now)), progress
+    )

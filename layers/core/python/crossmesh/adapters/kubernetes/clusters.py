@@ -38,7 +38,7 @@ from crossmesh.adapters.kubernetes.pods import (
     zone_of,
 )
 from crossmesh.adapters.kubernetes.transport import CONNECT_TIMEOUT, NotSeen, TooLarge, Transport, context, within
-from crossmesh.core import kubernetes_names as names
+from crossmesh.core import kubernetes_names
 from crossmesh.core.compiler.cluster_manifests import ListedDocuments
 from crossmesh.core.diagnosis.facts import ServiceFacts, Workloads
 from crossmesh.core.observed import GATE, Cause, DeploymentFacts, Pod, Seen, Unseen, cut
@@ -323,7 +323,7 @@ class KubernetesClusters:
         if system is None:
             raise NotSeen("identity", "the cluster has no kube-system namespace")
         uid = system.metadata.uid
-        if not names.is_uid(uid):
+        if not kubernetes_names.is_uid(uid):
             raise NotSeen("malformed", "the uid of kube-system cannot be one of Kubernetes")
         if recorded and uid != recorded:
             detail = (
@@ -358,7 +358,7 @@ class KubernetesClusters:
         ]
 
         def there(ref: PodRef) -> bool:
-            if not names.is_name(ref.name):
+            if not kubernetes_names.is_name(ref.name):
                 return False  # no pod can have this name: the instance says what was never true
             found = api.get(_pod_path(ref), Named, until)
             return found is not None and found.metadata.name == ref.name and ref.uid in ("", found.metadata.uid)
@@ -506,7 +506,7 @@ class _Api:
 
         def pod(item: PodItem) -> Pod:
             found = pod_of(item, time.time())
-            if fault := names.pod_fault(found, namespace):
+            if fault := kubernetes_names.pod_fault(found, namespace):
                 raise NotSeen("malformed", f"{namespace}: {fault}")
             return found
 
@@ -557,7 +557,7 @@ class _Api:
                 return "", f"HTTP 403: {_message(body)}"
             self._refuse(status, body)
             for item in self._page(body, Controller, path, PAGE)[1]:
-                if runs(item) and names.is_name(item.metadata.name):
+                if runs(item) and kubernetes_names.is_name(item.metadata.name):
                     return f"{namespace}/{item.metadata.name}", ""
         return "", ""
 
@@ -579,7 +579,7 @@ class _Api:
             page, items = self._page(body, what.kind, path, limit)
             if page.kind != expected:
                 raise NotSeen("cut", f"{path} answered a {page.kind[:50]}, not a {expected}")
-            if not names.is_version(page.metadata.resource_version):
+            if not kubernetes_names.is_version(page.metadata.resource_version):
                 raise NotSeen("cut", f"{path} answered without a resourceVersion")
             if version and page.metadata.resource_version != version:
                 raise NotSeen("cut", f"{path}: pages of two versions in one chain")

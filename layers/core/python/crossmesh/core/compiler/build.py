@@ -11,8 +11,7 @@ from typing import Any
 
 import msgspec
 
-from crossmesh.core.compiler import admission, cloud_map_names
-from crossmesh.core.compiler import lint as prechecks
+from crossmesh.core.compiler import admission, cloud_map_names, lint
 from crossmesh.core.compiler.backend_groups import check_groups, grouped_services
 from crossmesh.core.compiler.findings import Findings, where
 from crossmesh.core.compiler.gateway_paths import check_gateway_paths
@@ -79,7 +78,7 @@ class _Builder:
                 continue
             admission.admit(document, self.findings)
             if document.kind == "VirtualRouter":
-                prechecks.check_routes(document, self.findings)
+                lint.check_routes(document, self.findings)
             if document.kind == "VirtualNode":
                 cloud_map_names.check(document, self.findings)
             mesh = self.resolver.mesh_of(document)
@@ -215,10 +214,10 @@ class _Builder:
         for (kind, _, _), document in self.documents.items():
             by_kind.setdefault(kind, {})[document.key] = document
         used = {(node.mesh, service) for node in topology.nodes for service in node.backends}
-        prechecks.check_nodes(topology.nodes, by_kind.get("VirtualNode", {}), self.findings, ip_family=ip_family)
-        prechecks.check_routers(topology.routers, topology.nodes, by_kind.get("VirtualRouter", {}), self.findings)
+        lint.check_nodes(topology.nodes, by_kind.get("VirtualNode", {}), self.findings, ip_family=ip_family)
+        lint.check_routers(topology.routers, topology.nodes, by_kind.get("VirtualRouter", {}), self.findings)
         check_gateway_paths(topology, by_kind.get("GatewayRoute", {}), self.findings)
-        prechecks.check_services(topology.services, used, by_kind.get("VirtualService", {}), self.findings)
+        lint.check_services(topology.services, used, by_kind.get("VirtualService", {}), self.findings)
 
 
 def _cloud_map(raw: Any) -> CloudMap | None:

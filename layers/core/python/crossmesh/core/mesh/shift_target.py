@@ -11,7 +11,7 @@ import msgspec
 
 from crossmesh.core.canary.judge import CanaryHistory
 from crossmesh.core.keys import service_key
-from crossmesh.core.mesh import traffic_shift as shift
+from crossmesh.core.mesh import traffic_shift
 from crossmesh.core.mesh.traffic_shift import Shift, guards, shares_of, silent, steps_of, weights_at
 from crossmesh.core.observed import RegistryView, View
 from crossmesh.core.registry.overrides import describe_drain
@@ -160,4 +160,4 @@ def course(wanted: Shift) -> Course:
 
 
 def _percent(share: Fraction) -> str:
-    return f"{float(share * shift.MOST):.3g} %"
+    return f"{float(share * traffic_shift.MOST):.3g} %"

@@ -15,7 +15,7 @@ from crossmesh.core.reporting.report import Report
 from crossmesh.effects import Step, batch, call, to
 from crossmesh.errors import CrossmeshError, ServiceGone
 from crossmesh.ports import AppMeshApi, Clock, State
-from crossmesh.usecases import state as store
+from crossmesh.usecases import state
 from crossmesh.usecases.context import Context
 
 _MESHES_AT_MOST = 500  # names that are remembered; an account has 15 meshes by default
@@ -89,16 +89,16 @@ def _resources(
     first = yield from call(AppMeshApi.describe, targets[0])
     meshes = [target for target in targets[1:] if target.kind == "mesh"]
     answers = [first, *(yield from batch([to(AppMeshApi.describe, target) for target in meshes]))]
-    there = {answer.target.mesh for answer in store.raise_first(answers) if answer is not None}
+    there = {answer.target.mesh for answer in state.raise_first(answers) if answer is not None}
     # A mesh that does not exist holds nothing
     inside = [target for target in targets if target.kind != "mesh" and target.mesh in there]
     answers += yield from batch([to(AppMeshApi.describe, target) for target in inside])
-    found: list[MeshResource] = [answer for answer in store.raise_first(answers) if answer is not None]
+    found: list[MeshResource] = [answer for answer in state.raise_first(answers) if answer is not None]
     listed = yield from _listed({resource.target.mesh for resource in found})
     found += [resource for resource in listed if resource.target not in declared]
     asked = [resource for resource in found if needs_tags(declared.get(resource.target), resource)]
     tags = yield from batch([to(AppMeshApi.tags, resource.arn) for resource in asked])
-    tagged = {resource.target: answer for resource, answer in zip(asked, store.raise_first(tags), strict=True)}
+    tagged = {resource.target: answer for resource, answer in zip(asked, state.raise_first(tags), strict=True)}
     specs = yield from _specs(declared, asked, tagged, context.settings.owner)
     return [msgspec.structs.replace(r, tags=tagged.get(r.target), spec=specs.get(r.target, r.spec)) for r in found]
 
@@ -118,7 +118,7 @@ def _specs(
     if not (going or changing):
         return {}
     answers = yield from batch([to(AppMeshApi.describe, target) for target in undeclared])
-    return {answer.target: answer.spec for answer in store.raise_first(answers) if answer is not None}
+    return {answer.target: answer.spec for answer in state.raise_first(answers) if answer is not None}
 
 
 def _listed(meshes: set[str]) -> Step[list[MeshResource]]:
@@ -131,13 +131,13 @@ def _listed(meshes: set[str]) -> Step[list[MeshResource]]:
     answers = yield from batch([to(AppMeshApi.list, mesh, kind) for mesh, kind in tops])
     found = [
         MeshResource(target=MeshTarget(mesh=mesh, kind=kind, name=name), arn=arn)
-        for (mesh, kind), refs in zip(tops, store.raise_first(answers), strict=True)
+        for (mesh, kind), refs in zip(tops, state.raise_first(answers), strict=True)
         for name, arn in refs
     ]
     children = {parent: kind for kind, parent in PARENT.items()}
     parents = [resource.target for resource in found if resource.target.kind in children]
     answers = yield from batch([to(AppMeshApi.list, p.mesh, children[p.kind], p.name) for p in parents])
-    for parent, refs in zip(parents, store.raise_first(answers), strict=True):
+    for parent, refs in zip(parents, state.raise_first(answers), strict=True):
         kind = children[parent.kind]
         found += [
             MeshResource(target=MeshTarget(mesh=parent.mesh, kind=kind, parent=parent.name, name=name), arn=arn)
