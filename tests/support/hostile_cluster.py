@@ -66,15 +66,19 @@ class Api:
         self._listener = socket.create_server((host, 0))
         self.host = host
         self.port = self._listener.getsockname()[1]
-        self._open: list[Any] = []
+        self._open: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """End everything."""
+        """End everything. Connections are shut down here and closed by the threads that serve them: a number that is free while another thread
+        still writes to it would be the next connection's.
+        """
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        for wire in self._open:
+        for wire in tuple(self._open):
             with suppress(OSError):
-                wire.close()
+                socket.socket.shutdown(wire, socket.SHUT_RDWR)
 
     def _accept(self) -> None:
         while True:
@@ -82,21 +86,31 @@ class Api:
                 wire, _ = self._listener.accept()
             except OSError:
                 return
-            self._open.append(wire)
             threading.Thread(target=self._serve, args=(wire,), daemon=True).start()
 
-    def _serve(self, wire: Any) -> None:
-        with suppress(OSError, ValueError):
-            if self.plain:
-                wire.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-                return
-            wire = self._context.wrap_socket(wire, server_side=True)
-            self._open.append(wire)
-            while head := self._head(wire):
-                path = head.split()[1]
-                self.asked.append(path)
-                said = next((said for start, said in self.paths.items() if path.startswith(start)), answer({"message": "none"}, 404))
-                said(wire)
+    def _serve(self, wire: socket.socket) -> None:
+        self._open.append(wire)
+        try:
+            if not self.plain:
+                clear, wire = wire, self._context.wrap_socket(wire, server_side=True)
+                self._open[self._open.index(clear)] = wire
+            self._answer(wire)
+        except (OSError, ValueError):
+            pass
+        finally:
+            with suppress(ValueError):
+                self._open.remove(wire)
+            wire.close()
+
+    def _answer(self, wire: Any) -> None:
+        if self.plain:
+            wire.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            return
+        while head := self._head(wire):
+            path = head.split()[1]
+            self.asked.append(path)
+            said = next((said for start, said in self.paths.items() if path.startswith(start)), answer({"message": "none"}, 404))
+            said(wire)
 
     def _head(self, wire: Any) -> str:
         data = b""
