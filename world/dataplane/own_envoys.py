@@ -139,7 +139,10 @@ class OwnServers:
         target = self._server(cluster)
         if not target:
             await context.abort(grpc.StatusCode.UNAVAILABLE, f"no server of Envoys is ready in {cluster}")
-        authority = await asyncio.to_thread(self._authority, cluster)
+        try:
+            authority = await asyncio.to_thread(self._authority, cluster)
+        except OSError as error:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, f"no authority in {cluster}: {error}")
         said = self._said[address] = Said()
         options = [("grpc.ssl_target_name_override", NAME), ("grpc.max_receive_message_length", 1 << 27)]
         async with aio.secure_channel(target, grpc.ssl_channel_credentials(authority), options) as channel:
