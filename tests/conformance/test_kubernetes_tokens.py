@@ -41,12 +41,19 @@ def test_a_token_proves_its_account_for_its_audience(api: Api) -> None:
 
 
 def test_a_bound_token_names_its_pod(api: Api) -> None:
-    api.create(pod("front"), record=False)
-    made = api.get(f"{api.pods}/front").body["metadata"]
-    token = requested(api, "envoys", boundObjectRef={"kind": "Pod", "apiVersion": "v1", "name": "front", "uid": made["uid"]})
+    body = pod("front")
+    body["spec"]["serviceAccountName"] = "default"
+    api.create(body, record=False)
+    made = api.ask("GET", f"{api.pods}/front", record=False).body["metadata"]
+    bound = {"kind": "Pod", "apiVersion": "v1", "name": "front", "uid": made["uid"]}
+    token = requested(api, "envoys", boundObjectRef=bound)
     extra = reviewed(api, token, "envoys")["user"]["extra"]
     assert extra["authentication.kubernetes.io/pod-uid"] == [made["uid"]]
     assert extra["authentication.kubernetes.io/pod-name"] == ["front"]
+    api.ask("POST", f"/api/v1/namespaces/{api.namespace}/serviceaccounts", {"metadata": {"name": "other"}}, record=False)
+    path = f"/api/v1/namespaces/{api.namespace}/serviceaccounts/other/token"
+    asked = {"spec": {"audiences": ["envoys"], "boundObjectRef": bound}}
+    assert api.ask("POST", path, asked).status == 400, "the pod runs as another account"
 
 
 @pytest.mark.parametrize("spoiled", ["another audience", "another end", "no token at all", "nothing"])
@@ -54,7 +61,7 @@ def test_what_proves_nobody(api: Api, spoiled: str) -> None:
     token = requested(api, "others" if spoiled == "another audience" else "envoys")
     token = {"another end": token[:-8] + "AAAAAAAA", "no token at all": "garbage", "nothing": ""}.get(spoiled, token)
     if not token:
-        assert api.ask("POST", REVIEWS, {"spec": {"token": token, "audiences": ["envoys"]}}, record=False).body["status"].get("error")
+        assert api.ask("POST", REVIEWS, {"spec": {"token": token, "audiences": ["envoys"]}}).status == 400
         return
     found = reviewed(api, token, "envoys")
     assert not found.get("authenticated")

@@ -7,12 +7,13 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from world.clusters.objects import Object
+from world.clusters.objects import ApiError, Object
 
 ISSUER = "https://kubernetes.default.svc.cluster.local"
 LASTS_S = 3600
 _KEY_ID, _ALGORITHM = "world", "RS256"
 _PREFIX = "authentication.kubernetes.io/"
+_KIND = {"kind": "TokenReview", "apiVersion": "authentication.k8s.io/v1"}
 
 
 class ProjectedTokens:
@@ -43,21 +44,23 @@ class ProjectedTokens:
         seconds = int(spec.get("expirationSeconds") or LASTS_S)
         token = self.issue(namespace, account, list(spec.get("audiences") or [ISSUER]), pod, seconds)
         ends = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + seconds))
-        return {**body, "status": {"token": token, "expirationTimestamp": ends}}
+        return {**_KIND, **body, "kind": "TokenRequest", "status": {"token": token, "expirationTimestamp": ends}}
 
     def review(self, body: Any) -> Object:
         """The answer to a TokenReview: authenticated only for an audience that was asked for."""
         spec = body.get("spec") or {}
+        if not spec.get("token"):
+            raise ApiError(400, "BadRequest", "token is required for TokenReview in authentication")
         asked = list(spec.get("audiences") or [ISSUER])
         try:
             claims = jwt.decode(spec.get("token", ""), self._key.public_key(), algorithms=[_ALGORITHM], audience=asked, issuer=ISSUER)
         except jwt.InvalidTokenError as error:
-            return {**body, "status": {"authenticated": False, "error": f"[invalid bearer token, {error}]", "user": {}}}
+            return {**_KIND, **body, "status": {"authenticated": False, "error": f"[invalid bearer token, {error}]", "user": {}}}
         about = claims["kubernetes.io"]
         groups = ["system:serviceaccounts", f"system:serviceaccounts:{about['namespace']}", "system:authenticated"]
         extra = {f"{_PREFIX}pod-{key}": [value] for key, value in about.get("pod", {}).items()}
         user = {"username": claims["sub"], "uid": about["serviceaccount"]["uid"], "groups": groups, "extra": extra}
-        return {**body, "status": {"authenticated": True, "user": user, "audiences": [a for a in claims["aud"] if a in asked]}}
+        return {**_KIND, **body, "status": {"authenticated": True, "user": user, "audiences": [a for a in claims["aud"] if a in asked]}}
 
     def configuration(self) -> Object:
         """The OpenID provider's configuration."""

@@ -151,7 +151,7 @@ class Handler(BaseHTTPRequestHandler):
         if verb == "get":
             return self._send(200, _scale(self.store.get(key)) if sub == "scale" else self.store.raw(key))
         if verb == "create" and (resource, sub) == ("serviceaccounts", "token"):
-            return self._send(201, self.auth.projected.request(namespace, name, body, self._bound(namespace, body)))
+            return self._send(201, self.auth.projected.request(namespace, name, body, self._bound(namespace, name, body)))
         if verb == "create":
             return self._send(201, self.store.create(key, body))
         if verb == "delete":
@@ -178,10 +178,16 @@ class Handler(BaseHTTPRequestHandler):
             )
         self._send(201, self.auth.projected.review(body))
 
-    def _bound(self, namespace: str, body: Any) -> Object | None:
+    def _bound(self, namespace: str, account: str, body: Any) -> Object | None:
         """The pod that a requested token is for."""
         ref = (body.get("spec") or {}).get("boundObjectRef") or {}
-        return self.store.get(("", "pods", namespace, ref["name"])) if ref.get("kind") == "Pod" else None
+        if ref.get("kind") != "Pod":
+            return None
+        pod = self.store.get(("", "pods", namespace, ref["name"]))
+        if pod["spec"].get("serviceAccountName", "default") != account:
+            message = f'cannot bind token for serviceaccount "{account}" to pod running with different serviceaccount name.'
+            raise ApiError(400, "BadRequest", message)
+        return pod
 
     def _changed(self, key: tuple[str, str, str, str], sub: str, body: Any) -> Object:
         kind = self.headers.get("Content-Type", "")
