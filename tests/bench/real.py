@@ -33,7 +33,7 @@ from world.clusters.real.binaries import MISSING, find, required
 from world.supervisor import ROOT
 
 SERVICES, EACH = 2, 1_000
-BATCHES = 60  # passes until all is exact, at most: a brake waits for a second listing, a run has its time
+BATCHES = 60  # passes until all is exact, at most: a deletion guard waits for a second listing, a run has its time
 
 Row = Callable[[str, str, str], None]
 Truth = set[tuple[str, str]]  # (service, pod uid)

@@ -203,7 +203,7 @@ def test_sickness(api: Api) -> None:
     api.create(lone("well"), record=False)
     settled(api, 1)
     for outliers in ("true", None):
-        api.patch(f"{api.pods}/well", {"metadata": {"labels": {"world/sick": outliers}}}, record=False)
+        api.patch(f"{api.pods}/well", {"metadata": {"labels": {"world/unready": outliers}}}, record=False)
         wanted = "False" if outliers else "True"
         wait_for(lambda wanted=wanted: states(quiet(api, f"{api.pods}/well"))["ContainersReady"] == wanted, SLOW_S, f"ContainersReady {wanted}")
         wait_for(lambda wanted=wanted: states(quiet(api, f"{api.pods}/well"))["Ready"] == wanted, SLOW_S, f"Ready {wanted}")

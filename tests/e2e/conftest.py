@@ -37,7 +37,7 @@ class Deployed:
         for colour in ("blue", "red"):
             self.colours.scale("appmesh-demo", f"colorapp-{colour}", 1)
         self.colours.wait_ready("appmesh-demo", "app=colorapp", 2)
-        # The first run starts every function; and where no look met a pod while it was ending, the brake waits for a second listing.
+        # The first run starts every function; and where no look met a pod while it was ending, the deletion guard waits for a second listing.
         wait_for(lambda: self.app.look(120).kind == "quiet" and self.app.pods() == self.colour_pods(), 180, "a quiet look, and all exact")
 
 

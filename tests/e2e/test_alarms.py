@@ -1,4 +1,4 @@
-"""Every alarm of the template fires in the world by a real cause, mails, and clears by itself after the cure; a fresh install mails none.
+"""Every alarm of the template fires in the world by a real cause, mails, and clears by itself after the fix; a fresh install mails none.
 
 In a world of its own, for a fresh install is part of it. Only the alarms' clock is put forward (`pass_time`): a look or a canary's run stands for each period.
 """
@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.conftest import Deployed
 from tests.support.alarms import ALARMS, alarm_name
-from tests.support.command_line import contest, crossmesh
+from tests.support.command_line import crossmesh, remove_repeatedly
 from world.application import Application
 from world.aws.clients import client
 from world.clusters.client import Cluster, wait_for
@@ -61,7 +61,7 @@ def here(watched: Deployed) -> Iterator[Deployed]:
         watched.app.look(90)
         watched.app.canary(requests=10)
         watched.app.pass_time(300)
-    raise AssertionError(f"cured, and yet {unwell}")
+    raise AssertionError(f"fixed, and yet {unwell}")
 
 
 def first_quarter(here: Deployed) -> None:
@@ -102,7 +102,7 @@ def fault(here: Deployed, service: str, operation: str, code: str) -> None:
     here.app.tell("aws", "faults", {"service": service, "operation": operation, "principal": ".*assumed-role.*", "code": code})
 
 
-def cured(here: Deployed) -> None:
+def repaired(here: Deployed) -> None:
     here.app.tell("aws", "faults", verb="DELETE")
 
 
@@ -141,7 +141,7 @@ def test_not_converging(here: Deployed) -> None:
     here.colours.scale("appmesh-demo", "colorapp-red", 2)
     here.colours.wait_ready("appmesh-demo", "app=colorapp", 3)
     fires(here, "not-converging", here.app.look, 300, 4)
-    cured(here)
+    repaired(here)
     clears(here, "not-converging", here.app.look, 300, 3)
 
 
@@ -149,7 +149,7 @@ def test_stale_instances(here: Deployed) -> None:
     fault(here, "servicediscovery", "DeregisterInstance", "AccessDeniedException")
     here.colours.delete("Pod", "appmesh-demo", min(here.colour_pods()))
     fires(here, "stale-instances", here.app.look, 60, 8)
-    cured(here)
+    repaired(here)
     clears(here, "stale-instances", here.app.look, 60, 3)
 
 
@@ -178,7 +178,7 @@ def waited(here: Deployed) -> float:
 
 def test_withheld(here: Deployed) -> None:
     """Somebody removes the same instance again and again: the service is stopped until a person says to go on."""
-    victim = contest(here)
+    victim = remove_repeatedly(here)
     fires(here, "withheld", here.app.look, 300, 8)
     assert crossmesh(here, "resume", SERVICE)[0] == 0
     clears(here, "withheld", here.app.look, 300, 3)
@@ -195,7 +195,7 @@ def test_failures(here: Deployed) -> None:
             wait_for(lambda before=before: here.app.last("look") != before, 60, "a look that failed")
 
     fires(here, "failures", three, 300, 2)
-    cured(here)
+    repaired(here)
     clears(here, "failures", here.app.look, 300, 4)
 
 
@@ -203,7 +203,7 @@ def test_mesh_unavailable(here: Deployed) -> None:
     # Refused, not gone: an API that gives no answer at all is not asked again for ten real minutes.
     fault(here, "appmesh", ".*", "AccessDeniedException")
     fires(here, "mesh-unavailable", here.app.look, 300, 4)
-    cured(here)
+    repaired(here)
     clears(here, "mesh-unavailable", here.app.look, 300, 3)
 
 

@@ -25,22 +25,22 @@ from world.deploy import ROOT, deploy
 
 pytestmark = [pytest.mark.e2e, pytest.mark.long]
 
-SPACE, API_SPACE, NEIGHBOURS = "appmesh-demo.pvt.aws.local", "kinds", "shared.kinds.local"
-NEIGHBOUR = "444455556666"
+SPACE, API_SPACE, SHARED = "appmesh-demo.pvt.aws.local", "kinds", "shared.kinds.local"
+OTHER_ACCOUNT = "444455556666"
 SERVICES: dict[str, tuple[str, str, dict[str, Any]]] = {  # virtual node -> namespace, service, how somebody else made it
     "srv": (SPACE, "kind-srv", {"DnsRecords": [{"Type": "SRV", "TTL": 5}]}),
     "api": (API_SPACE, "kind", {}),
     "cname": (SPACE, "kind-cname", {"RoutingPolicy": "WEIGHTED", "DnsRecords": [{"Type": "CNAME", "TTL": 5}]}),
     "six": (SPACE, "kind-six", {"DnsRecords": [{"Type": "AAAA", "TTL": 5}]}),
     "case": (SPACE, "kind-case", {"DnsRecords": [{"Type": "A", "TTL": 5}]}),
-    "shared": (NEIGHBOURS, "kind-shared", {}),
+    "shared": (SHARED, "kind-shared", {}),
 }
 WORK = ("srv", "api")
 HELD = {  # the reason, and a part of the line that tells the fix
     "cname": ("records", "give its virtual node a service of its own"),
     "six": ("address-family", "give its virtual node a service of its own"),
     "case": ("name-case", "write Kind-Case"),
-    "shared": ("namespace-shared", f":{NEIGHBOUR}:namespace/"),
+    "shared": ("namespace-shared", f":{OTHER_ACCOUNT}:namespace/"),
 }
 TEXT = "blau–grün"
 FRONTS: dict[str, tuple[dict[str, str], bytes]] = {
@@ -109,7 +109,7 @@ def services(here: Deployed) -> dict[str, str]:
     """What others made: the services with their records, one in another case than the document says."""
     registry = here.app.registry
     registry.create_http_namespace(Name=API_SPACE)
-    here.app.tell("aws", "share", {"owner": NEIGHBOUR, "name": NEIGHBOURS})
+    here.app.tell("aws", "share", {"owner": OTHER_ACCOUNT, "name": SHARED})
 
     def spaces() -> dict[str, str] | None:
         found = {space["Name"]: space["Id"] for space in registry.list_namespaces()["Namespaces"]}

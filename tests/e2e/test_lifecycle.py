@@ -1,4 +1,4 @@
-"""A deployment's life as `sam` drives it: it only observes first, applies, is upgraded under a run, deleted, made again, drained; and it has neighbours.
+"""A deployment's life as `sam` drives it: it only observes first, applies, is upgraded under a run, deleted, made again, drained; and it meets other deployments.
 
 In a world of its own, for a first deployment is part of it. The same at every point of a run is tried in memory: tests/unit/steps/test_life_cycle.py.
 """
@@ -23,7 +23,7 @@ from world.supervisor import running_world
 pytestmark = [pytest.mark.e2e, pytest.mark.long, pytest.mark.timeout(900)]
 
 REGISTRY_WRITES = {"RegisterInstance", "DeregisterInstance", "CreateService", "DeleteService", "UpdateService"}
-OTHER = "neighbour"  # the second stack, its Kubernetes namespace and its owner
+OTHER = "second"  # the second stack, its Kubernetes namespace and its owner
 
 
 @pytest.fixture

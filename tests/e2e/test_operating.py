@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.conftest import Deployed
-from tests.support.command_line import contest, crossmesh
+from tests.support.command_line import crossmesh, remove_repeatedly
 from world.application import NAMESPACE
 from world.aws.clients import client, environment
 from world.clusters.client import wait_for
@@ -223,7 +223,7 @@ def test_the_last_run_is_explained_and_replays_byte_for_byte(here: Deployed) -> 
 
 
 def test_a_service_that_another_hand_keeps_emptying_is_stopped_and_resumed(here: Deployed) -> None:
-    victim = contest(here)
+    victim = remove_repeatedly(here)
     code, found = crossmesh(here, "status")
     assert code == 3
     assert any("competing-writer" in problem for problem in found["problems"])
@@ -291,7 +291,7 @@ def test_a_kept_plan_is_applied_unless_the_world_asks_for_more_meanwhile(here: D
 
 
 @pytest.mark.long  # Lambda tries an asynchronous call twice more, in its own time
-def test_a_lost_invocation_waits_in_its_queue_and_is_redriven_after_the_cure(here: Deployed) -> None:
+def test_a_lost_invocation_waits_in_its_queue_and_is_redriven_after_the_fix(here: Deployed) -> None:
     """A look that a person asked of the function itself fails at Cloud Map, twice; Lambda's destination keeps it."""
     resources = client(here.world.document, "cloudformation")
     function = resources.describe_stack_resource(StackName=here.app.stack, LogicalResourceId="LookFunction")["StackResourceDetail"]

@@ -158,10 +158,10 @@ def test_the_runbook_takes_over_a_mesh_from_awss_controller(here: Deployed, tmp_
     assert health(here, red) == "HEALTHY"
     here.colours.scale("appmesh-demo", "colorapp-red", 2)
     here.colours.wait_ready("appmesh-demo", "app=colorapp", 3, seconds=60)
-    here.colours.tell(f"pods/appmesh-demo/{red}/sick", {"on": True})
+    here.colours.tell(f"pods/appmesh-demo/{red}/unready", {"on": True})
     here.app.hint()
-    wait_for(lambda: health(here, red) == "UNHEALTHY", 60, "the sick pod's mark")
-    here.colours.tell(f"pods/appmesh-demo/{red}/sick", {"on": False})
+    wait_for(lambda: health(here, red) == "UNHEALTHY", 60, "the unready pod's mark")
+    here.colours.tell(f"pods/appmesh-demo/{red}/unready", {"on": False})
     here.app.hint()
     wait_for(lambda: health(here, red) == "HEALTHY", 60, "its mark to go")
     here.app.idle_all()

@@ -63,7 +63,7 @@ def test_another_cluster_under_the_same_name_is_not_believed(here: Deployed) -> 
 
 
 def test_an_evicted_pods_instance_and_one_on_a_dead_node_leave(here: Deployed) -> None:
-    """Failed under restartPolicy Always is dead at once; Ready False beside ContainersReady True is unready, under the brake."""
+    """Failed under restartPolicy Always is dead at once; Ready False beside ContainersReady True is unready, under the deletion guard."""
     red, blue = (here.colours.ready_pods("appmesh-demo", f"version={colour}")[0]["metadata"]["name"] for colour in ("red", "blue"))
     here.colours.tell(f"pods/appmesh-demo/{red}/evict")
     wait_for(lambda: len(here.colour_pods() - {red}) == 2, 20, "a pod in its place")
@@ -88,7 +88,7 @@ def test_really_emptied_is_exact_after_the_second_listing(here: Deployed) -> Non
         here.colours.delete("Pod", "appmesh-demo", name, grace=0)
     wait_for(lambda: not here.colours.items("Pod", "appmesh-demo", "version=blue"), 10, "no blue pod")
     looked = here.app.look()
-    if looked.withheld_counts:  # never seen Terminating: the brake asks for a second listing
+    if looked.withheld_counts:  # never seen Terminating: the deletion guard asks for a second listing
         assert looked.withheld_counts == {"unconfirmed": 1}
         assert len(here.app.instances()) == 2
     here.app.wait_pods(here.colour_pods(), seconds=60)

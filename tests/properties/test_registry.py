@@ -159,7 +159,7 @@ class Play:
         for name, attributes in self.foreign.items():
             assert after[name] == attributes, "nobody else's instance is touched"
         if before:
-            assert not (self.unwell() & ready) - unwell - outliers, "no live pod is marked but a sick one"
+            assert not (self.unwell() & ready) - unwell - outliers, "no live pod is marked but an outlier"
 
 
 def controllers(name: str, index: int, colour: str) -> dict[str, str]:
@@ -182,7 +182,7 @@ def test_whatever_happens_it_ends_exact_and_quiet(story: list[tuple[Any, ...]], 
     play.world.clusters.failing.clear()
     play.world.state.documents.pop("outliers", None)
     for _ in range(4):
-        play.world.clock.sleep(700.0)  # beyond the brake's second listing and the contest's window
+        play.world.clock.sleep(700.0)  # beyond the deletion guard's second listing and the competing writer's window
         play.run()
     competing_writers = "competing-writer" in str(play.world.telemetry.reports[-1].withheld_counts)
     if not competing_writers:

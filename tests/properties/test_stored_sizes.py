@@ -102,10 +102,10 @@ def test_the_outliers(count: int, uid: str) -> None:
     instances = tuple(Instance(id=noise(n), attributes={**own, "crossmesh/pod-uid": uid if n % 2 else noise(n, 36)}) for n in range(count))
     registry = RegistryView(begun=0.0, services=(ServiceView(namespace="n", service="s", instances=instances),))
     probes = {i.id: (Sample(error="refused"),) * 3 for i in instances}
-    before = Remembered({}, update_outliers(Remembered({}, _rested(3_000)), registry, (), {}, owner="prod", now=1.0).rested)
-    marks, rested = update_outliers(before, registry, (_seen(),), probes, owner="prod", now=1.0)
+    before = Remembered({}, update_outliers(Remembered({}, _cooling_down(3_000)), registry, (), {}, owner="prod", now=1.0).cooling_down)
+    marks, cooling_down = update_outliers(before, registry, (_seen(),), probes, owner="prod", now=1.0)
     assert size(marks) <= bounds.STORED
-    assert size(rested) <= bounds.STORED
+    assert size(cooling_down) <= bounds.STORED
     assert len(marks) == (count + 1) // 2 if len(uid) > 64 and count < 900 else len(marks) <= 500
 
 
@@ -113,12 +113,12 @@ def _seen() -> Seen:
     return Seen(cluster="a", identity="u", begun=0.0)
 
 
-def _rested(count: int) -> Any:
+def _cooling_down(count: int) -> Any:
     return CoolingDown(ended={noise(-n): 0.5 for n in range(count)})
 
 
 def test_ports() -> None:
-    """`ports` and `ports/rested`."""
+    """`ports` and `ports/cooling-down`."""
     world = MemoryWorld()
     for turn in range(6):
         closed = [RequiredIngress(source=noise(n, 100), target=noise(-n, 100), port=1_024 + n + turn * 1_000, open=False) for n in range(900)]
@@ -210,7 +210,7 @@ DOCUMENTS = {  # each document of the table -> the test here that fills it
     "canary/NAME": test_a_canarys_history,
     "manifests": test_what_is_known_of_live_documents,
     "ports": test_ports,
-    "ports/rested": test_ports,
+    "ports/cooling-down": test_ports,
     "meshes": test_meshes_and_paces,
     "paces": test_meshes_and_paces,
 }

@@ -42,7 +42,7 @@ def everything() -> Iterator[Schedule]:
     yield from _leases()
     yield from _mesh()
     yield from _hostile()
-    yield from _neighbours()
+    yield from _conflicts()
     yield from _misjudged()
     yield from _shifts()
 
@@ -52,10 +52,8 @@ def _other_hands() -> Iterator[Schedule]:
     yield _base((0, "decorate", "eksc2", "", 2), (70, "scribble", "eksc2", "", 2))
     yield _base((0, "foreign-node", "", "", 0), (0, "our-node", "", "", 0), (70, "foreign-route", "", "", 0), mesh=True)
     yield _base((1, "rob", "eksc2", "", 1), (66, "rob", "eksc2", "", 1), (126, "rob", "eksc2", "", 1), (186, "rob", "eksc2", "", 1))
-    yield _base((0, "neighbour", "", "word", 150.0), (1, "add", "eksc2", "blue", 0), (2, "terminate", "eksc2", "red", 0))
-    yield _base(
-        (0, "neighbour", "", "mark", 0), (1, "add", "eksc2", "blue", 0), (2, "terminate", "eksc2", "red", 0), (130, "decide", "", "", 0)
-    )
+    yield _base((0, "conflict", "", "word", 150.0), (1, "add", "eksc2", "blue", 0), (2, "terminate", "eksc2", "red", 0))
+    yield _base((0, "conflict", "", "mark", 0), (1, "add", "eksc2", "blue", 0), (2, "terminate", "eksc2", "red", 0), (130, "decide", "", "", 0))
     yield _base((0, "unmark", "", "", 0), (1, "rob", "eksc2", "", 1))
     yield _base((0, "config", "", "", 2))
     yield _base((0, "mesh-gone", "", "", 0), (1, "add", "eksc2", "blue", 0), mesh=True)
@@ -97,7 +95,7 @@ def _removals() -> Iterator[Schedule]:
         yield _base(*three, *at, hints="kept")
     many = {"eksc1": {"front": 1, "blue": 24}, "eksc2": {"blue": 60}}
     slow = _base(*((0.0, "delete", "eksc2", "blue", 20.0) for _ in range(34)), (26.0, "usurp", "eksc2", "", 67.0), pods=many, hints="kept")
-    yield msgspec.structs.replace(slow, rates={"DeregisterInstance": (2.0, 1.0)})  # the brake waits a minute; then 22 s of removals
+    yield msgspec.structs.replace(slow, rates={"DeregisterInstance": (2.0, 1.0)})  # the deletion guard waits a minute; then 22 s of removals
     moved = _base((0, "relabel", "eksc1", "blue", 1), pods={"eksc1": {"front": 2}, "eksc2": {"blue": 1, "red": 1}})
     yield moved
     yield at_all(moved, "Registry.register", "late-failure")
@@ -156,7 +154,7 @@ def _hostile() -> Iterator[Schedule]:
                 yield msgspec.structs.replace(base, faults=(Fault(at=number, do="lost"),))
 
 
-def _neighbours() -> Iterator[Schedule]:
+def _conflicts() -> Iterator[Schedule]:
     """A cluster that drips or bombs beside one whose pods come and go; a pod that flaps beside others."""
     for trouble in ("drip", "bomb"):
         events = ((0.0, "dark", "eksc2", trouble, 0.0), (10.0, "add", "eksc1", "blue", 0.0), (70.0, "add", "eksc1", "red", 0.0))

@@ -23,7 +23,7 @@ def _event(do: str, cluster: str = "eksc2", kind: str = "", t: float = 0.0, arg:
     return Event(t=t, do=do, cluster=cluster, kind=kind, arg=arg)
 
 
-# The base plays. Each has every kind of work in one run: a pod comes, one goes, one falls ill, another hand is there.
+# The base plays. Each has every kind of work in one run: a pod comes, one goes, one falls ill, another writer is there.
 BASES: dict[str, Schedule] = {
     "mesh": Schedule(
         pods=LAYOUTS[0],

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import re
 
 import msgspec
 
@@ -19,11 +20,8 @@ _LOAD = (
     "than the lag that the scenario states, fails the scenario. A scenario ends when its checks hold, so that few requests mean that it was short.",
 )
 PAGE = ROOT / "docs" / "reference" / "reliability.md"
-TITLES = (
-    "eventual exactness and stability", "unknown is not empty", "own before touch", "ids are of pods", "compare before delete",
-    "add before remove, dead ones at once", "a brake, not a wall", "quiet means zero writes", "a 200 is not success", "one writer", "hints are hints",
-    "right order in the mesh", "explainable and replayable", "fail static",
-)  # fmt: skip
+RULES = (ROOT / "docs" / "explanation" / "the-thirteen-rules.md").read_text()
+TITLES = ("eventual exactness and stability", *re.findall(r"^## \d+\. (.+)$", RULES, re.MULTILINE))
 
 
 class Played(msgspec.Struct, frozen=True, kw_only=True):

@@ -22,7 +22,7 @@ from crossmesh.usecases.state import LAST_RUN
 from tests.sim.clusters import TROUBLES
 from tests.sim.documents import TENANT, named
 from tests.sim.simulator import PERIOD, Broken, Execution, Frame, Simulation
-from tests.sim.world import CLUSTER_MARK, NEIGHBOUR, OWNER_MARK, POD_MARK, SERVICE
+from tests.sim.world import CLUSTER_MARK, CONFLICTING, OWNER_MARK, POD_MARK, SERVICE
 from world.aws.models.app_mesh_kinds import KINDS, key_of
 from world.aws.models.errors import AwsError
 
@@ -34,8 +34,8 @@ PROPERTIES = {
     "unseen-kept": (1, "nothing is deregistered of a cluster that this run did not see"),
     "others-go-on": (1, "a ready pod of a seen cluster is planned in whatever else is unseen, waiting or withheld"),
     "own-before-touch": (2, "no call changes or removes what does not carry our mark"),
-    "stopped-by-another-hand": (2, "a service whose instances another hand keeps removing is written no more"),
-    "both-stop": (2, "where another deployment with our owner left its mark or its word, nothing of ours is planned"),
+    "stopped-by-competing-writer": (2, "a service whose instances another writer keeps removing is written no more"),
+    "both-stop": (2, "where another deployment with our owner left its mark or its claim, nothing of ours is planned"),
     "ids-of-pods": (3, "an instance's id is its cluster's and pod's, and its address that pod's"),
     "compare-before-delete": (4, "each deregistration follows a fresh list that shows the planned marks"),
     "absent-is-asked": (4, "a pod counts as gone only after a GET said 404 or another uid"),
@@ -43,9 +43,9 @@ PROPERTIES = {
     "add-before-remove": (5, "a live pod's old instance goes only when its new one stands"),
     "dead-out-at-once": (5, "the instance of a pod seen dead is in the first stage of the plan"),
     "only-seen-ready": (5, "only a pod that this run saw ready is registered"),
-    "dead-node-is-unready": (5, "a pod whose node died is not registered, and leaves under the brake as an unready one"),
+    "dead-node-is-unready": (5, "a pod whose node died is not registered, and leaves under the deletion guard as an unready one"),
     "final-is-dead": (5, "a pod in a final phase is not registered, and its instance is in the first stage of the plan"),
-    "brake": (6, "unconfirmed net removals never exceed the limit nor empty a node"),
+    "deletion-guard": (6, "unconfirmed net removals never exceed the limit nor empty a node"),
     "quiet": (7, "an unchanged world gets no write"),
     "foreign-attributes": (7, "attributes that others put on our instances stay"),
     "a-200-is-not-success": (8, "what is remembered as registered was there"),
@@ -80,7 +80,7 @@ PROPERTIES = {
         "a good document is in force after the next look, and a faulty or foreign one is not, whatever stands beside it",
     ),
     "slow-costs-once": (1, "a cluster that a look waited for in vain is waited for three seconds by the next ones, until it is seen"),
-    "flapping-rests": (10, "a pod that comes and goes is written a few times in ten minutes"),
+    "flapping-waits": (10, "a pod that comes and goes is written a few times in ten minutes"),
     "exact": (0, "when the world stands still, the registry is what the pods are and the mesh what was declared"),
     "stable": (0, "and it stays so, without a run"),
 }
@@ -156,7 +156,7 @@ class Rules:
         self.begun: dict[str, float] = {}  # execution -> when its first function began
         self.robbed: dict[tuple[str, str], int] = {}  # (service, instance) -> how often
         self.robberies = 0  # how many were counted
-        self.between: set[str] = set()  # instances that another hand took while they were written
+        self.between: set[str] = set()  # instances that another writer took while they were written
         self.paused = self.resumed = 0.0
         self.taken: set[str] = set()  # executions whose request to go once more was taken with the lease
         self.unreported: set[str] = set()  # executions that met nothing but a refused report
@@ -233,7 +233,7 @@ class Rules:
 
     def happens(self, event: Any) -> None:
         """Something happens in the world."""
-        if event.do in ("rob", "ghost", "squat", "scribble", "decorate", "usurp", "config", "rebuild", "neighbour"):
+        if event.do in ("rob", "ghost", "squat", "scribble", "decorate", "usurp", "config", "rebuild", "conflict"):
             self.meddled = True
         if event.do == "forget":
             self.forgetting = True
@@ -527,7 +527,7 @@ class Rules:
         if registry is None:
             return
         if plan.memory.competing_writers and self.world.robbed < 2 and not self.world.foreign and not self.stale:
-            raise broken("stopped-by-another-hand", f"{min(plan.memory.competing_writers)} is stopped, and there is no other hand")
+            raise broken("stopped-by-competing-writer", f"{min(plan.memory.competing_writers)} is stopped, and there is no other hand")
         stopped = {w.service for w in plan.withheld if w.why in ("competing-writer", "conflict")}
         ours = {
             (service.service, i.id): i.attributes
@@ -541,7 +541,7 @@ class Rules:
         if not stopped and self.sim.schedule.policy == "sync" and not operator.draining:
             self._dead_first(frame, run, views, ours, removals)
         if not operator.draining and not operator.forget:
-            self._brake(views, ours, removals, adds)
+            self._deletion_guard(views, ours, removals, adds)
         rightly = ("competing-writer", "conflict", "churn", "foreign-id", "claimed", "namespace-missing", "unreadable")
         withheld = {(w.service.partition(".")[0], w.id) for w in plan.withheld if w.what == "register" and w.why in rightly}
         if not operator.draining:
@@ -553,11 +553,11 @@ class Rules:
         """By the tags alone, whatever the planner makes of them."""
         for service in registry.services:
             holder = service.tags.get(f"crossmesh:deployment/{self.world.owner}", "")
-            who, _, until = service.tags.get(f"crossmesh:contested/{self.world.owner}", "@0").rpartition("@")
-            if holder == NEIGHBOUR or (who == NEIGHBOUR and float(until) > registry.begun):
+            who, _, until = service.tags.get(f"crossmesh:conflict/{self.world.owner}", "@0").rpartition("@")
+            if holder == CONFLICTING or (who == CONFLICTING and float(until) > registry.begun):
                 planned = [action for action in plan.actions if type(action).__name__ != "TagService"]
                 if planned:
-                    raise broken("both-stop", f"{service.key} is a neighbour's, and the plan holds {planned[0]}")
+                    raise broken("both-stop", f"{service.key} is another deployment's, and the plan holds {planned[0]}")
 
     def _operator(self) -> ManualOverrides:
         data = self.sim.state.read(state.OPERATOR)
@@ -584,8 +584,8 @@ class Rules:
                 rule, what = ("final-is-dead", "finished") if final else ("dead-out-at-once", "dead")
                 raise broken(rule, f"{ident} of a {what} pod is {'not removed' if action is None else 'removed late'}")
 
-    def _brake(self, views: Any, ours: Any, removals: Any, adds: Any) -> None:
-        """The brake, counted anew: per service, net removals without confirmation, and nodes that they would empty."""
+    def _deletion_guard(self, views: Any, ours: Any, removals: Any, adds: Any) -> None:
+        """The deletion guard, counted anew: per service, net removals without confirmation, and nodes that they would empty."""
         policy = self.world.context.settings.policy
         for service in {key[0] for key in removals}:
             lost = 0
@@ -616,11 +616,11 @@ class Rules:
             net = {node: len(idents) - new.get(node, 0) for node, idents in loose.items()}
             total = sum(n for n in net.values() if n > 0)
             if total > max(1.0, policy.confirm_above * sum(standing.values())):
-                rule = "dead-node-is-unready" if lost == total else "brake"
+                rule = "dead-node-is-unready" if lost == total else "deletion-guard"
                 raise broken(rule, f"{total} of {sum(standing.values())} instances of {service} removed without confirmation")
             for node, count in net.items():
                 if count > 0 and standing[node] - gone[node] + new.get(node, 0) <= 0:
-                    raise broken("brake", f"{node} emptied without confirmation")
+                    raise broken("deletion-guard", f"{node} emptied without confirmation")
 
     def _adds(self, views: Any, registry: RegistryView, adds: Any, withheld: Any) -> None:
         there = {(service.service, i.id) for service in registry.services for i in service.instances}
@@ -705,7 +705,7 @@ class Rules:
             raise broken("own-before-touch", f"{operation} of {found.key}, which carries no tag of ours")
 
     def _came_between(self, frame: Frame, request: dict[str, Any]) -> bool:
-        """Whether another hand took the id between a list that may still be gone by and the call, which takes no condition."""
+        """Whether another writer took the id between a list that may still be gone by and the call, which takes no condition."""
         seen, when = frame.listed.get(request["ServiceId"]), frame.listed_at
         if seen is None:
             view = self.registries.get(frame.run)
@@ -731,7 +731,7 @@ class Rules:
         lately = [at for at in self.written.get(ident, ()) if self.sim.now - at < 600.0]
         self.written[ident] = [*lately, self.sim.now]
         if len(lately) >= WRITTEN and not self.meddled and not self.any_struck and not self.sim.schedule.rates:
-            raise broken("flapping-rests", f"{ident} is registered for the {len(lately) + 1}th time within ten minutes")
+            raise broken("flapping-waits", f"{ident} is registered for the {len(lately) + 1}th time within ten minutes")
         self.world.settle()
         standing = service.instances.get(ident) if service else None
         if standing is not None and standing.attributes.get(OWNER_MARK) != self.world.owner and not self._came_between(frame, request):
@@ -748,14 +748,14 @@ class Rules:
         if planned is None or not any(getattr(a, "id", "") == ident and type(a).__name__ == "Register" for a in planned.actions):
             raise broken("planned", f"{ident} registered without a plan")
         if service is not None and any(w.why == "competing-writer" and w.service.startswith(f"{service.name}.") for w in planned.withheld):
-            raise broken("stopped-by-another-hand", ident)
+            raise broken("stopped-by-competing-writer", ident)
         begun = getattr(self.registries.get(frame.run), "begun", 0.0)
         noted = standing is not None and "x-note" in standing.attributes and self.world.decorated.get(ident, begun) < begun
         if noted and "x-note" not in attributes and not self.stale:
             raise broken("foreign-attributes", f"{ident} loses x-note")
         times, lost = self.robbed.get((service.name if service else "", ident), 0), self.memory.lost.get(ident, ())
         if not self._operator().resumed and (times >= 3 or (times == 2 and len(lost) >= 2 and planned.begun > lost[-1])):
-            raise broken("stopped-by-another-hand", f"{ident} was removed {times} times by another hand")
+            raise broken("stopped-by-competing-writer", f"{ident} was removed {times} times by another writer")
 
     def _deregister(self, frame: Frame, request: dict[str, Any]) -> None:
         ident = request["InstanceId"]

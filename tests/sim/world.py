@@ -108,7 +108,7 @@ def _shifted(spec: dict[str, Any], weights: dict[str, int]) -> dict[str, Any]:
     return made
 
 
-NEIGHBOUR = "111122223333/us-east-1/neighbour"  # the id of another deployment
+CONFLICTING = "111122223333/us-east-1/other"  # the id of another deployment
 
 
 class SimCloudMap(CloudMap):
@@ -569,11 +569,11 @@ class World:
     def _do_decorate(self, event: Event, _: Any) -> str:
         return self._overwrite(event, {"x-note": "kept"})
 
-    def _do_neighbour(self, event: Event, _: Any) -> str:
+    def _do_conflict(self, event: Event, _: Any) -> str:
         """Another deployment with our owner: `kind` "word" says for `arg` seconds that it is there, else it has put its mark in the place of ours."""
-        key, value = f"crossmesh:deployment/{self.owner}", NEIGHBOUR
+        key, value = f"crossmesh:deployment/{self.owner}", CONFLICTING
         if event.kind == "word":
-            key, value = f"crossmesh:contested/{self.owner}", f"{NEIGHBOUR}@{self.clock() + event.arg:.0f}"
+            key, value = f"crossmesh:conflict/{self.owner}", f"{CONFLICTING}@{self.clock() + event.arg:.0f}"
         for service in self.cloud_map.services.values():
             self._hand("TagResource", {"ResourceARN": service.arn, "Tags": [{"Key": key, "Value": value}]})
         return ""
@@ -586,7 +586,7 @@ class World:
         return ""
 
     def _do_decide(self, _: Event, simulation: Any) -> None:
-        """`crossmesh resume SERVICE`, for each that a neighbour stopped."""
+        """`crossmesh resume SERVICE`, for each that another deployment stopped."""
         simulation.operator(resumed=dict.fromkeys(simulation.memory().conflicting_deployments, self.clock()))
 
     def _do_usurp(self, event: Event, _: Any) -> str:

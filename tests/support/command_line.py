@@ -23,7 +23,7 @@ def crossmesh(here: Deployed, *arguments: str, folder: Path = ROOT) -> tuple[int
     return done.returncode, json.loads(done.stdout) if done.stdout.strip() else done.stderr
 
 
-def contest(here: Deployed) -> str:
+def remove_repeatedly(here: Deployed) -> str:
     """Somebody removes a fresh instance twice: the service is stopped; the instance."""
     here.colours.scale("appmesh-demo", "colorapp-blue", 2)
     here.colours.wait_ready("appmesh-demo", "app=colorapp", 3)

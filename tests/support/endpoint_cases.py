@@ -20,7 +20,7 @@ NODES = (node("blue", color="blue"), node("red", color="red"), TWIN)
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True):
-    """One situation: (cluster, state, registered, sick) of each pod, and what surrounds them."""
+    """One situation: (cluster, state, registered, outlier) of each pod, and what surrounds them."""
 
     pods: tuple[tuple[str, str, bool, bool], ...]
     unseen: tuple[str, ...] = ()

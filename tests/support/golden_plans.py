@@ -85,21 +85,21 @@ class Harvest:
     def __init__(self) -> None:
         self.found: dict[str, dict[bytes, str]] = {"registry": {}, "mesh": {}}
         self.test, self.offered = "", 0
-        self._scene, self._planner = registry_planner.Snapshot, mesh_planner._Planner
+        self._indexed, self._planner = registry_planner.IndexedInputs, mesh_planner._Planner
 
     def pytest_configure(self) -> None:
-        registry_planner.Snapshot = self._on_registry  # type: ignore[assignment,misc]
+        registry_planner.IndexedInputs = self._on_registry  # type: ignore[assignment,misc]
         mesh_planner._Planner = self._on_mesh  # type: ignore[assignment,misc]
 
     def pytest_unconfigure(self) -> None:
-        registry_planner.Snapshot, mesh_planner._Planner = self._scene, self._planner  # type: ignore[misc]
+        registry_planner.IndexedInputs, mesh_planner._Planner = self._indexed, self._planner  # type: ignore[misc]
 
     def pytest_runtest_call(self, item: pytest.Item) -> None:
         self.test, self.offered = item.name.partition("[")[0].removeprefix("test_"), 0
 
     def _on_registry(self, inputs: registry_planner.PlanInputs) -> Any:
         self._note("registry", inputs)
-        return self._scene(inputs)
+        return self._indexed(inputs)
 
     def _on_mesh(self, declared: dict[MeshTarget, AppMeshRequest], view: MeshView, owner: str, *, adopt: bool, remove: bool) -> Any:
         self._note("mesh", MeshInputs(requests=tuple(declared.values()), view=view, owner=owner, adopt=adopt, remove=remove))

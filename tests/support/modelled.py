@@ -9,7 +9,7 @@ from tests.support.passes import MemoryWorld
 from world.aws.models.cloud_map import CloudMap
 from world.aws.models.errors import AwsError
 
-ACCOUNT, NEIGHBOUR = "111122223333", "999988887777"
+ACCOUNT, OTHER_ACCOUNT = "111122223333", "999988887777"
 
 
 class ModelledWorld(MemoryWorld):

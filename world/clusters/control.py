@@ -49,7 +49,7 @@ class Control:
             self.store.compact(body.get("version"))
         elif path == "/_world/identity":
             self._new_identity(body.get("uid"))
-        elif found := re.fullmatch(r"/_world/pods/([^/]+)/([^/]+)/(kill|sick|behave|container|lose|evict)", path):
+        elif found := re.fullmatch(r"/_world/pods/([^/]+)/([^/]+)/(kill|unready|behave|container|lose|evict)", path):
             return self._hurt(self.store.get(("", "pods", found[1], found[2])), found[3], body)
         else:
             raise KeyError(path)
@@ -61,7 +61,7 @@ class Control:
             self.runtime.kill(uid)
             if body.get("notice"):
                 self.controllers.ready(_key(pod), uid, on=False)
-        elif how == "sick":
+        elif how == "unready":
             self.controllers.ready(_key(pod), uid, on=not body.get("on", True))
         elif how == "lose":
             self.controllers.lose(_key(pod))

@@ -54,7 +54,7 @@ class Controllers:
         self.count = 0
         self.begun: set[str] = set()
         self.ending: set[str] = set()
-        self.outliers: set[str] = set()  # by label
+        self.unready: set[str] = set()  # by label
         self.ended = threading.Event()
         for node in nodes_of(cluster, nodes):
             store.create(("", "nodes", "", node["metadata"]["name"]), node)
@@ -374,14 +374,14 @@ class Controllers:
                 self._status(("", "services", meta["namespace"], meta["name"]), status)
 
     def conditions(self) -> None:
-        """Readiness as the label world/sick and the conditions behind readiness gates have it."""
+        """Readiness as the label world/unready and the conditions behind readiness gates have it."""
         for pod in self.store.all("", "pods"):
             uid, states = pod["metadata"]["uid"], {c["type"]: c["status"] for c in pod["status"].get("conditions", ())}
             contained = states.get("ContainersReady") == "True"
-            outliers = (pod["metadata"].get("labels") or {}).get("world/sick") == "true"
-            if (outliers and contained) or (not outliers and uid in self.outliers):
-                (self.outliers.add if outliers else self.outliers.discard)(uid)
-                self.ready(_key(pod), uid, on=not outliers)
+            unready = (pod["metadata"].get("labels") or {}).get("world/unready") == "true"
+            if (unready and contained) or (not unready and uid in self.unready):
+                (self.unready.add if unready else self.unready.discard)(uid)
+                self.ready(_key(pod), uid, on=not unready)
             elif pod["spec"].get("readinessGates") and pod["status"].get("podIP"):
                 gates = all(states.get(g["conditionType"]) == "True" for g in pod["spec"]["readinessGates"])
                 if (states.get("Ready") == "True") != (gates and contained):

@@ -63,14 +63,14 @@ class Stage:
         """Until pods and registry have come to rest, hinting as a watcher would; the seconds it took."""
         began, hinted = time.monotonic(), 0.0
 
-        def rested() -> bool:
+        def at_rest() -> bool:
             nonlocal hinted
             if time.monotonic() - hinted > HINT_EVERY_S:
                 self.app.hint()
                 hinted = time.monotonic()
             return self.settled() and self.exact()
 
-        wait_for(rested, seconds, f"pods and registry to come to rest (ready {sorted(self.ready())}, registered {sorted(self.app.pods())})")
+        wait_for(at_rest, seconds, f"pods and registry to come to rest (ready {sorted(self.ready())}, registered {sorted(self.app.pods())})")
         self.app.idle_all()
         return time.monotonic() - began
 

@@ -182,7 +182,7 @@ def pods_leave(account: InProcessAccount) -> None:
     account.clusters.remove("eksc2", "g")
     account.clock.sleep(60)
     run(account, both, "run-2")
-    account.clock.sleep(60)  # the brake waits for a second listing before a node is emptied
+    account.clock.sleep(60)  # the deletion guard waits for a second listing before a node is emptied
     run(account, both, "run-3")
     run(account, here(node("blue", color="blue")), "run-4")
     assert {s.name for s in account.cloud_map.services.values()} == {"color"}

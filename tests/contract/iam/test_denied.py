@@ -131,8 +131,8 @@ def tags(*keys: str) -> bool:
 
 def test_only_this_owners_tags_are_written_on_services() -> None:
     assert tags("crossmesh:owner", "crossmesh:deployment/demo")
-    assert tags("crossmesh:contested/demo")
-    assert not tags("crossmesh:contested/other")
+    assert tags("crossmesh:conflict/demo")
+    assert not tags("crossmesh:conflict/other")
     assert not tags("crossmesh:deployment/other")
     assert not tags("crossmesh:owner", "team")
     assert not tags()

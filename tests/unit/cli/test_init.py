@@ -16,7 +16,7 @@ from crossmesh.core.stack_parameters import disagreements, parameters
 from crossmesh.errors import RefusedError
 
 from tests.support.builders import context
-from tests.support.modelled import NEIGHBOUR, ModelledWorld
+from tests.support.modelled import OTHER_ACCOUNT, ModelledWorld
 
 ROOT = Path(__file__).parents[3]
 ROLE = "arn:aws:iam::444455556666:role/crossmesh-reader"
@@ -144,7 +144,7 @@ def test_namespaces_are_written_by_their_arn_and_what_a_name_does_not_tell_is_sa
         world.namespace("two.local"),
         [world.namespace("twice.local", vpc) for vpc in ("vpc-1", "vpc-2")],
     )
-    shared = world.model.share(NEIGHBOUR, "shared.local")
+    shared = world.model.share(OTHER_ACCOUNT, "shared.local")
     monkeypatch.setattr(init.aws, "client", lambda *_, **__: world.registry._read)
     settings = msgspec.structs.replace(
         context().settings, mesh=msgspec.structs.replace(context().settings.mesh, namespaces=(("two.local", two),))

@@ -1,4 +1,4 @@
-"""What `resume SERVICE` takes: a service that another hand or another deployment has stopped, and no other."""
+"""What `resume SERVICE` takes: a service that another writer or another deployment has stopped, and no other."""
 
 import argparse
 

@@ -78,7 +78,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
     return str(problem)
 
 
-def test_other_parameters_are_told_with_their_cure(
+def test_other_parameters_are_told_with_their_fix(
     state: MemoryState, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CROSSMESH_OWNER", "other")

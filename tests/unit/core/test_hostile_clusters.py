@@ -35,7 +35,7 @@ def test_a_cluster_that_claims_anothers_uid_keeps_nothing_of_it() -> None:
 
 
 def test_what_was_seen_terminating_in_one_cluster_is_not_dead_in_another() -> None:
-    """b's pods are gone at once and go under the brake, whatever a says of pods with their uids."""
+    """b's pods are gone at once and go under the deletion guard, whatever a says of pods with their uids."""
     pods = [pod(f"u{i}") for i in range(4)]
     there = service(*(registered("b", one) for one in pods))
     found = decide(

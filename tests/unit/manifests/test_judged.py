@@ -76,7 +76,7 @@ def test_what_the_settings_give_to_another_goes_though_it_was_in_force() -> None
     assert nodes(judge([*PAY, made("VirtualNode", "mallory/x", "{awsName: stolen}")], of=named)) == ["payments/pay"]
 
 
-def test_an_edit_that_is_wrong_leaves_the_version_before_it_in_force_and_its_neighbours_edits_come() -> None:
+def test_an_edit_that_is_wrong_leaves_the_version_before_it_in_force_and_the_other_edits_come() -> None:
     wrong = node("payments/pay", more=", backends: [{virtualService: {virtualServiceRef: {name: gone}}}]")
     found = judge([wrong, PAY[1], node("shop/front", port=9090), SHOP[1]], ALL)
     assert ports(found) == {"payments/pay": 8080, "shop/cart": 8080, "shop/front": 9090}

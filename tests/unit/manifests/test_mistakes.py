@@ -247,7 +247,7 @@ REGIONS = aws.regions()
 
 
 def said(text: str) -> list[tuple[str, str, int, str, str]]:
-    """What is said of Regions: code, level, line, field and cure."""
+    """What is said of Regions: code, level, line, field and fix."""
     found = load_config(
         Path("unused"),
         lambda name: [("crossmesh.yaml", text.encode())] if name == "crossmesh.yaml" else [("mesh/a.yaml", HEAD.encode())],
@@ -296,7 +296,7 @@ SERVICE = "---\napiVersion: v1\nkind: Service\nmetadata: {name: front, namespace
 
 
 def asked(namespace: str, name: str, *texts: str, mix: bool = True) -> list[tuple[str, str, int, str]]:
-    """What is said of a canary's Service: code, message, line and cure."""
+    """What is said of a canary's Service: code, message, line and fix."""
     expect = "\n    expect: {mix: {of: s, bodies: {a: a}}}" if mix else ""
     canary = (
         f"canaries:\n  front:\n    service:\n      cluster: one\n      namespace: {namespace}\n      name: {name}\n      port: 80{expect}\n"
@@ -338,7 +338,7 @@ def test_a_service_document_that_is_no_service_breaks_nothing(metadata: str) -> 
 
 
 def fixes(text: str, *, mix: str = "v2: orders-v2") -> dict[str, str]:
-    """The cure by code, for a route to orders-v2 and a canary that names it."""
+    """The fix by code, for a route to orders-v2 and a canary that names it."""
     target = "action: {weightedTargets: [{virtualNodeRef: {name: orders-v1}, weight: 1}, {virtualNodeRef: {name: orders-v2}, weight: 1}]}"
     router = (
         f"listeners: [{{portMapping: {{port: 8080, protocol: http}}}}]\nroutes: [{{name: all, httpRoute: {{match: {{prefix: /}}, {target}}}}}]"

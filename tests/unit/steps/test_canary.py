@@ -127,7 +127,7 @@ def here() -> Here:
     return Here()
 
 
-def test_a_glitch_is_tried_again_remembered_as_one_and_no_failure(here: Here) -> None:
+def test_a_flake_is_tried_again_remembered_as_one_and_no_failure(here: Here) -> None:
     assert here.execute((GOOD, LOST, GOOD), (GOOD,) * 3) is None
     assert (here.kept, here.last.kind, here.memory.failures, len(here.memory.rounds)) == (True, "good", 0, 1)
     assert here.last.flake == "1 of 3 requests failed: 1 × timeout"

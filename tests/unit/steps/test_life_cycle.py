@@ -1,4 +1,4 @@
-"""A deployment's life in memory: it only observes first, is upgraded under a run, is deleted and made again, and has neighbours.
+"""A deployment's life in memory: it only observes first, is upgraded under a run, is deleted and made again, and meets other deployments.
 
 The same through the real stack is a world's work; here each turn is cheap enough to be tried at every point.
 """
@@ -104,7 +104,7 @@ def test_a_run_that_finds_itself_superseded_says_so_and_asks_for_another_look() 
     assert codec.decode(world.state.read("run") or b"", Report).kind == "superseded"
 
 
-def neighbour(world: MemoryWorld, **changes: object) -> tuple[MemoryWorld, Context]:
+def second_deployment(world: MemoryWorld, **changes: object) -> tuple[MemoryWorld, Context]:
     """Another deployment on the same registry, over a cluster of its own, with its own state."""
     other = MemoryWorld()
     other.registry, other.clock, other.clusters.clock = world.registry, world.clock, world.clock
@@ -115,7 +115,7 @@ def neighbour(world: MemoryWorld, **changes: object) -> tuple[MemoryWorld, Conte
 
 def test_two_deployments_of_two_owners_share_a_service_in_peace() -> None:
     world = filled()
-    other, theirs = neighbour(world, owner="second")
+    other, theirs = second_deployment(world, owner="second")
     for _ in range(2):
         world.run(context())
         other.run(theirs)
@@ -134,7 +134,7 @@ def two_of_one_owner() -> tuple[MemoryWorld, MemoryWorld, Context]:
     world = filled()
     world.run(context())
     before = world.pods_in()
-    other, theirs = neighbour(world)
+    other, theirs = second_deployment(world)
     world.registry.writes.clear()
     world.clock.sleep(60)
     other.run(theirs)
@@ -261,7 +261,7 @@ def test_a_word_against_another_hand_is_none_against_a_deployment_that_comes_lat
     world.state.write(state.OPERATOR, codec.encode(ManualOverrides(resumed={f"color.{NAMESPACE}": world.clock.now()})))
     world.run(context())
     world.clock.sleep(60)
-    other, theirs = neighbour(world)
+    other, theirs = second_deployment(world)
     other.run(theirs)
     world.clock.sleep(60)
     assert world.run(context()).conflict
@@ -270,7 +270,7 @@ def test_a_word_against_another_hand_is_none_against_a_deployment_that_comes_lat
 def test_a_later_one_that_only_observes_stops_nobody() -> None:
     world = filled()
     world.run(context())
-    other, theirs = neighbour(world)
+    other, theirs = second_deployment(world)
     assert other.look(msgspec.structs.replace(theirs, mode="observe")).decision == "observe"
     assert not world.run(context()).conflict
 

@@ -85,7 +85,7 @@ def test_without_such_a_look_its_absence_is_a_removal_like_any_other() -> None:
 
 @pytest.mark.parametrize(("passes", "times"), [(0, 1), (1, 0)])
 def test_the_first_pass_reads_the_registry_anew_and_the_next_only_what_moved(passes: int, times: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A neighbour's mark is a tag, of which no revision tells; within a run only this run writes."""
+    """Another deployment's mark is a tag, of which no revision tells; within a run only this run writes."""
     world = standing("u1")
     for _ in range(2):
         world.clock.sleep(registry.SETTLED + 1)

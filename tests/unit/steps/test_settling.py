@@ -166,7 +166,7 @@ def test_health_is_written_once_and_then_it_is_quiet() -> None:
     assert world.look(context()).decision == "quiet"
     world.clock.sleep(700)
     assert world.look(context()).decision == "quiet"
-    world.registry.statuses[service]["a.u22"] = "UNHEALTHY"  # by another hand; no revision moves
+    world.registry.statuses[service]["a.u22"] = "UNHEALTHY"  # by another writer; no revision moves
     assert world.look(context()).decision == "apply"
     world.clusters.put("a", pod("u1"))
     world.run(context())

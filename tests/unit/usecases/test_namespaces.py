@@ -10,7 +10,7 @@ from crossmesh.usecases import state
 from crossmesh.usecases.context import Context
 
 from tests.support.builders import NAMESPACE, context, node, pod
-from tests.support.modelled import ACCOUNT, NEIGHBOUR, ModelledWorld
+from tests.support.modelled import ACCOUNT, OTHER_ACCOUNT, ModelledWorld
 
 
 def pinned(where: Context, reference: str, name: str = NAMESPACE) -> Context:
@@ -75,14 +75,14 @@ def test_a_second_namespace_of_the_name_does_not_stop_what_stands_in_the_first()
 
 def test_a_namespace_that_is_shared_hides_no_own_one() -> None:
     world = filled()
-    world.model.share(NEIGHBOUR, NAMESPACE)
+    world.model.share(OTHER_ACCOUNT, NAMESPACE)
     assert why(world.run(context())) == set()
     assert "RegisterInstance" in world.writes()
 
 
 def test_a_namespace_that_another_account_shares_is_used_only_where_the_settings_say_so() -> None:
     world = filled(namespace=False)
-    shared = world.model.share(NEIGHBOUR, NAMESPACE)
+    shared = world.model.share(OTHER_ACCOUNT, NAMESPACE)
     (held,) = world.run(context()).withheld
     assert held.why == "namespace-shared"
     assert shared.arn in held.detail

@@ -263,7 +263,7 @@ def test_a_mark_that_a_run_left_is_read_again_at_once() -> None:
 
 
 def test_a_revision_that_is_behind_what_we_proved_is_not_believed() -> None:
-    """Else what we registered would count as removed by another hand, and be registered again."""
+    """Else what we registered would count as removed by another writer, and be registered again."""
     world = settled("u1")
     real = world.registry.revision
     (found,) = world.registry.services.values()

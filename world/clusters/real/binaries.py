@@ -94,15 +94,13 @@ def _hash() -> str:
 
 def _go() -> str:
     """The version of Go that builds these sources (a newer toolchain is fetched by Go itself where it may)."""
-    cure = (
-        f"Go {GO[0]}.{GO[1]} or newer is needed for the real cluster tier: install it, then `make kube` again. Everything else works without."
-    )
+    fix = f"Go {GO[0]}.{GO[1]} or newer is needed for the real cluster tier: install it, then `make kube` again. Everything else works without."
     if not shutil.which("go"):
-        raise BuildFailed(f"`go` is not on the PATH. {cure}")
+        raise BuildFailed(f"`go` is not on the PATH. {fix}")
     told = subprocess.run(["go", "env", "GOVERSION"], cwd=SOURCES, capture_output=True, text=True)
     found = re.match(r"go(\d+)\.(\d+)", told.stdout.strip())
     if found is None or (int(found[1]), int(found[2])) < GO:
-        raise BuildFailed(f"this is {told.stdout.strip() or told.stderr.strip()}. {cure}")
+        raise BuildFailed(f"this is {told.stdout.strip() or told.stderr.strip()}. {fix}")
     return told.stdout.strip()
 
 

@@ -220,7 +220,7 @@ def test_a_new_expectation_does_not_pool_with_the_old() -> None:
     assert judge(CANARY, answers(36, 24), moved, memory, NODES, at=420.0)[0].pooled == 2
 
 
-def test_a_gross_error_clears_with_the_first_run_after_its_cure() -> None:
+def test_a_gross_error_clears_with_the_first_run_after_its_fix() -> None:
     _, memory = minutes(*[(60, 0)] * 5)
     assert memory.failures == 5
     assert minutes((29, 31), start=memory)[0] == ["good"]
@@ -230,12 +230,12 @@ def test_a_gross_error_does_not_clear_by_a_run_that_is_still_wrong() -> None:
     assert minutes(*[(60, 0)] * 2, (43, 17))[0] == ["failed"] * 3
 
 
-def test_a_small_error_clears_within_five_runs_of_its_cure() -> None:
+def test_a_small_error_clears_within_five_runs_of_its_fix() -> None:
     _, memory = minutes(*[(42, 18)] * 6)
     assert minutes(*[(30, 30)] * 5, start=memory)[0][-1] == "good"
 
 
-def test_lost_answers_of_earlier_runs_blame_no_mix_after_the_cure() -> None:
+def test_lost_answers_of_earlier_runs_blame_no_mix_after_the_fix() -> None:
     memory = CanaryHistory()
     for minute in range(4):
         _, memory = judge(CANARY, answers(31, 0, *(BROKEN,) * 29), HALF, memory, NODES, at=60.0 * minute)

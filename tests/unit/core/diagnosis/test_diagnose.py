@@ -88,7 +88,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str, str]] = {
     "refused": ({"samples": (Sample(error="refused"),) * 3}, f"listener:{HOST}", "refuses connections"),
     "expired": ({"samples": (Sample(error="tls", detail="certificate has expired"),)}, f"certificate:{HOST}", "has expired"),
     "no targets": ({"balancer": BalancerFacts(name="a1", kind="classic", ports=(80,))}, "targets:a1", "has no target"),
-    "sick targets": (
+    "unhealthy targets": (
         {
             "balancer": BalancerFacts(
                 name="a1", kind="application", ports=(80,), targets=(TargetFacts(id="i-1", healthy=False, why="unhealthy"),)
@@ -196,7 +196,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str, str]] = {
 
 
 @pytest.mark.parametrize("name", sorted(BROKEN))
-def test_one_broken_thing_is_named_alone_with_evidence_and_cure(name: str) -> None:
+def test_one_broken_thing_is_named_alone_with_evidence_and_fix(name: str) -> None:
     changes, key, says = BROKEN[name]
     found = diagnose(facts(**changes))
     assert [d.key for d in found] == [key]

@@ -1,4 +1,4 @@
-"""The doctor's advice: each costly setting named with its cure, and nothing said where all is well."""
+"""The doctor's advice: each costly setting named with its fix, and nothing said where all is well."""
 
 from typing import Any
 

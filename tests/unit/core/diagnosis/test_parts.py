@@ -136,10 +136,10 @@ FINE = (Sample(status=200),)
 
 
 def review(
-    marks: dict[str, OutlierReview], probes: dict[str, Any], now: float = 100.0, rested: CoolingDown | None = None, **changes: Any
+    marks: dict[str, OutlierReview], probes: dict[str, Any], now: float = 100.0, cooling_down: CoolingDown | None = None, **changes: Any
 ) -> Any:
     return update_outliers(
-        Remembered(marks, rested or CoolingDown()),
+        Remembered(marks, cooling_down or CoolingDown()),
         changes.get("registry", registry()),
         changes.get("views", VIEWS),
         probes,
@@ -173,10 +173,10 @@ def test_a_mark_ends_with_a_successful_probe_another_pod_or_the_instance_and_not
 
 
 def test_what_was_marked_and_came_back_is_left_alone_for_a_while() -> None:
-    marks, rested = review(MARK, {"eksc2.b": FINE}, now=200.0)
-    assert (marks, rested.ended) == ({}, {"eksc2.b": 200.0})
-    assert review({}, {"eksc2.b": GONE}, now=200.0 + COOL_DOWN - 1, rested=rested)[0] == {}
-    again, rest = review({}, {"eksc2.b": GONE}, now=200.0 + COOL_DOWN, rested=rested)
+    marks, cooling_down = review(MARK, {"eksc2.b": FINE}, now=200.0)
+    assert (marks, cooling_down.ended) == ({}, {"eksc2.b": 200.0})
+    assert review({}, {"eksc2.b": GONE}, now=200.0 + COOL_DOWN - 1, cooling_down=cooling_down)[0] == {}
+    again, rest = review({}, {"eksc2.b": GONE}, now=200.0 + COOL_DOWN, cooling_down=cooling_down)
     assert (set(again), rest.ended) == ({"eksc2.b"}, {})
 
 

@@ -113,8 +113,8 @@ def test_a_deploy_that_changes_the_routes_document_ends_the_shift_and_says_so() 
         (red_at(1100.0, last_good=1050.0), (), True),
         (red_at(1100.0), (), True),
         (red_at(990.0), (), False),  # the verdict is older than the shift
-        (red_at(1100.0), ("front",), False),  # it was red before: the shift may be the cure
-        (red_at(1100.0, last_good=1050.0), ("front",), True),  # it was cured, and is red again
+        (red_at(1100.0), ("front",), False),  # it was red before: the shift may be the fix
+        (red_at(1100.0, last_good=1050.0), ("front",), True),  # it was fixed, and is red again
         (CanaryHistory(), (), False),
     ],
 )

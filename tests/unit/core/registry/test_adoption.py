@@ -1,4 +1,4 @@
-"""What AWS's controller left in Cloud Map is taken over: ours first, theirs out after; what has no pod any more under the brake; nobody else's, ever."""
+"""What AWS's controller left in Cloud Map is taken over: ours first, theirs out after; what has no pod any more under the deletion guard; nobody else's, ever."""
 
 import msgspec
 import pytest
@@ -26,7 +26,7 @@ def test_theirs_goes_also_where_ours_stands_since_an_earlier_run() -> None:
     assert (out.id, out.after) == ("10.0.0.1", "")
 
 
-def test_a_whole_service_is_replaced_without_the_brake() -> None:
+def test_a_whole_service_is_replaced_without_the_deletion_guard() -> None:
     pods = [pod(f"u{i}", ip=f"10.0.0.{i}") for i in range(20)]
     found = decide(context(adopt=True), seen("a", *pods), seen("b"), registry=service(*map(theirs, pods)))
     assert [type(a) for a in found.actions] == [Register] * 20 + [Deregister] * 20
@@ -51,7 +51,7 @@ def test_one_wish_of_a_person_adopts_until_nothing_is_left() -> None:
     assert later.actions == ()
 
 
-def test_a_wish_outlasts_what_the_brake_holds_and_pods_that_are_not_ready() -> None:
+def test_a_wish_outlasts_what_the_deletion_guard_holds_and_pods_that_are_not_ready() -> None:
     wish, pods = ManualOverrides(adopt=50.0), [pod(f"u{i}", ip=f"10.0.0.{i}") for i in range(3)]
     absent = tuple(f"demo/pod-u{i}" for i in range(2))
     there = service(*map(theirs, pods))

@@ -39,7 +39,7 @@ def test_any_other_removal_waits(pods: tuple[Pod, ...]) -> None:
     assert (found.actions, [w.why for w in found.withheld]) == ((), ["controller"])
 
 
-def test_the_note_names_the_deployment_and_the_cure() -> None:
+def test_the_note_names_the_deployment_and_the_fix() -> None:
     (note,) = decide(context(), seen("a", controller=CONTROLLER), seen("b"), registry=service()).notes
     assert CONTROLLER in note
     assert "write rights" in note

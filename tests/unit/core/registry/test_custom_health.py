@@ -56,7 +56,7 @@ def test_a_dead_pods_instance_leaves_all_the_same() -> None:
     assert isinstance(action, Deregister)
 
 
-def test_the_brake_counts_marks_like_removals() -> None:
+def test_the_deletion_guard_counts_marks_like_removals() -> None:
     unready = [msgspec.structs.replace(p, containers_ready=False) for p in MANY]
     first = decide(context(), seen("a", *unready), seen("b"), registry=judged())
     assert (first.actions, {w.why for w in first.withheld}) == ((), {"unconfirmed"})
@@ -73,7 +73,7 @@ def test_those_marked_do_not_count_as_standing() -> None:
     assert "empty blue_demo" in found.withheld[0].detail
 
 
-def test_a_sick_instance_is_marked_and_held_until_the_canary_takes_it_back() -> None:
+def test_an_outlier_is_marked_and_held_until_the_canary_takes_it_back() -> None:
     live = (seen("a", pod("u1"), *MANY), seen("b"))
     assert marks(decide(context(), *live, registry=judged(registered("a", pod("u1"))), outliers=OUTLIERS)) == [("a.u1", "UNHEALTHY")]
     down = judged(registered("a", pod("u1")), u1="UNHEALTHY")
@@ -86,7 +86,7 @@ def test_what_was_said_of_another_pod_counts_for_nothing() -> None:
     assert marks(decide(context(), seen("a", pod("u1"), *MANY), seen("b"), registry=judged(registered("a", pod("u1"))), outliers=other)) == []
 
 
-def test_without_custom_health_a_sick_pod_stays_and_is_named() -> None:
+def test_without_custom_health_an_outlier_stays_and_is_named() -> None:
     there = service(registered("a", pod("u1")), *(registered("a", p) for p in MANY))
     found = decide(context(), seen("a", pod("u1"), *MANY), seen("b"), registry=there, outliers=OUTLIERS)
     assert found.actions == ()

@@ -24,7 +24,7 @@ def test_the_fate_of_a_registered_endpoint(state: str, fate: str, why: str, reas
     assert [endpoint.id for endpoint in found.live] == ["a.u0"]
 
 
-def test_a_sick_pod_is_an_endpoint_and_does_not_live() -> None:
+def test_an_outlier_is_an_endpoint_and_does_not_live() -> None:
     found = played(Case(pods=(("a", "ready", True, False), ("a", "ready", True, True)))).endpoints
     assert [endpoint.id for endpoint in found.endpoints] == ["a.u0", "a.u1"]
     assert [endpoint.id for endpoint in found.live] == ["a.u0"]

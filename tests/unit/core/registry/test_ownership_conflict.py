@@ -7,7 +7,7 @@ from crossmesh.core.registry.plan import ConflictingDeployment, ResolvedConflict
 
 ME, OTHER, THIRD = "1/us-east-1/mine", "2/us-east-1/theirs", "3/us-east-1/third"
 KEY, NOW = "color.demo.local", 10_000.0
-HELD, CONTESTED = deployment_tag("prod"), conflict_tag("prod")
+HELD, CONFLICT = deployment_tag("prod"), conflict_tag("prod")
 
 
 def judged(*, now: float = NOW, **known: object) -> OwnershipConflict:
@@ -23,11 +23,11 @@ def judged(*, now: float = NOW, **known: object) -> OwnershipConflict:
     [
         {},
         {HELD: ME},
-        {HELD: ME, CONTESTED: f"{ME}@{NOW + 60:.0f}"},
-        {HELD: ME, CONTESTED: f"{OTHER}@{NOW:.0f}"},
-        {HELD: ME, CONTESTED: f"{OTHER}@soon"},
-        {HELD: ME, CONTESTED: OTHER},
-        {HELD: ME, CONTESTED: ""},
+        {HELD: ME, CONFLICT: f"{ME}@{NOW + 60:.0f}"},
+        {HELD: ME, CONFLICT: f"{OTHER}@{NOW:.0f}"},
+        {HELD: ME, CONFLICT: f"{OTHER}@soon"},
+        {HELD: ME, CONFLICT: OTHER},
+        {HELD: ME, CONFLICT: ""},
         {deployment_tag("second"): OTHER, conflict_tag("second"): f"{OTHER}@{NOW + 60:.0f}"},
     ],
     ids=["no mark", "ours", "our own word", "believed no more", "no time", "no end", "empty", "another owner's"],
@@ -39,7 +39,7 @@ def test_nobody_else_is_there(tags: dict[str, str]) -> None:
 def test_the_one_that_finds_another_stops_and_says_until_when() -> None:
     found = judged(tags={HELD: OTHER})
     assert found.conflicting_deployments == {KEY: ConflictingDeployment(deployment=OTHER, since=NOW, until=NOW + LIFE)}
-    assert found.tags == {KEY: {CONTESTED: f"{ME}@{NOW + LIFE:.0f}"}}
+    assert found.tags == {KEY: {CONFLICT: f"{ME}@{NOW + LIFE:.0f}"}}
     (note,) = found.notes
     assert ME in note
     assert OTHER in note
@@ -55,7 +55,7 @@ def test_its_word_is_renewed_at_half_its_life(age: float, again: bool) -> None:
 
 
 def test_the_one_that_was_found_stops_and_writes_nothing() -> None:
-    found = judged(tags={HELD: ME, CONTESTED: f"{OTHER}@{NOW + 60:.0f}"})
+    found = judged(tags={HELD: ME, CONFLICT: f"{OTHER}@{NOW + 60:.0f}"})
     assert found.conflicting_deployments == {KEY: ConflictingDeployment(deployment=OTHER, since=NOW)}
     assert found.tags == {}
 
@@ -73,8 +73,8 @@ def test_a_word_counts_only_after_the_other_was_named(asked: float, counts: bool
 def test_a_third_deployment_is_not_meant_by_a_word_against_another() -> None:
     known = {KEY: ResolvedConflict(deployment=OTHER, asked=NOW - 1, at=NOW - 1)}
     word = f"@{NOW + 60:.0f}"
-    assert judged(tags={HELD: ME, CONTESTED: OTHER + word}, resolved_conflicts=known).conflicting_deployments == {}
-    assert judged(tags={HELD: ME, CONTESTED: THIRD + word}, resolved_conflicts=known).conflicting_deployments[KEY].deployment == THIRD
+    assert judged(tags={HELD: ME, CONFLICT: OTHER + word}, resolved_conflicts=known).conflicting_deployments == {}
+    assert judged(tags={HELD: ME, CONFLICT: THIRD + word}, resolved_conflicts=known).conflicting_deployments[KEY].deployment == THIRD
 
 
 def test_what_was_read_before_the_mark_was_taken_over_stops_nobody_and_what_came_after_does() -> None:

@@ -87,7 +87,7 @@ def test_terminating_pods_leave_at_once_even_all_of_them() -> None:
     assert all(a.phase == 1 for a in found.actions)
 
 
-def test_gone_pods_once_seen_terminating_are_exempt_from_the_brake() -> None:
+def test_gone_pods_once_seen_terminating_are_exempt_from_the_deletion_guard() -> None:
     pods = [pod(f"u{i}") for i in range(10)]
     memory = PlannerState(terminating={p.uid: 90.0 for p in pods})
     found = decide(
@@ -203,7 +203,7 @@ def test_a_pod_of_two_nodes_is_withheld_and_its_instance_stays() -> None:
 def test_two_deployments_with_one_owner_stop_and_name_each_other() -> None:
     other = service(registered("a", pod("u1")), tags={deployment_tag("prod"): "2/eu-west-1/crossmesh"})
     found = decide(context(), seen("a", msgspec.structs.replace(pod("u1"), terminating=True), pod("u22")), seen("b"), registry=other)
-    assert [tuple(action.tags) for action in found.actions if isinstance(action, TagService)] == [("crossmesh:contested/prod",)]
+    assert [tuple(action.tags) for action in found.actions if isinstance(action, TagService)] == [("crossmesh:conflict/prod",)]
     assert len(found.actions) == 1, "but for its word that it is there, nothing is written"
     assert any("2/eu-west-1/crossmesh" in note for note in found.notes)
 
@@ -228,7 +228,7 @@ def test_a_service_of_somebody_else_gets_our_mark_before_we_write() -> None:
     assert [type(a) for a in found.actions] == [TagService, Register]
 
 
-def test_a_missing_namespace_is_withheld_with_a_cure() -> None:
+def test_a_missing_namespace_is_withheld_with_a_fix() -> None:
     found = decide(context(), seen("a", pod("u1")), seen("b"), registry=service(exists=False, namespace_type="", namespace_id=""))
     assert found.actions == ()
     assert found.withheld[0].why == "namespace-missing"
@@ -271,7 +271,7 @@ def test_any_order_of_inputs_gives_the_same_bytes() -> None:
     assert codec.encode(one) == codec.encode(two)
 
 
-def test_removed_by_another_hand_twice_stops_the_service_until_resumed() -> None:
+def test_removed_by_another_writer_twice_stops_the_service_until_resumed() -> None:
     mine, where = pod("u1"), context()
     first = decide(where, seen("a", mine), seen("b"), registry=service(), memory=PlannerState(registered={"a.u1": 90.0}), now=100.0)
     assert verbs(first) == [("Register", "demo/pod-u1")]  # once may be an accident: repaired

@@ -81,12 +81,12 @@ def test_a_finished_pods_instance_leaves_at_once_though_another_has_its_address(
     there = service(*(registered("a", pod(p.uid)) for p in evicted), custom_health=custom_health)
     found = decide(context(), seen("a", *evicted, heir), seen("b"), registry=there)
     leaving = [action for action in found.actions if isinstance(action, Deregister)]
-    assert {action.uid for action in leaving} == {p.uid for p in evicted}, "the brake counts none of them, custom health marks none"
+    assert {action.uid for action in leaving} == {p.uid for p in evicted}, "the deletion guard counts none of them, custom health marks none"
     assert {(action.why, action.phase) for action in leaving} == {("dead", 1)}
     assert not [w for w in found.withheld if w.what == "deregister"]
 
 
-def test_a_dead_nodes_pods_leave_under_the_brake_and_say_why() -> None:
+def test_a_dead_nodes_pods_leave_under_the_deletion_guard_and_say_why() -> None:
     lost = [msgspec.structs.replace(pod(f"u{i}"), unready="its node n1 does not report") for i in range(3)]
     there = service(*(registered("a", pod(p.uid)) for p in lost))
     first = decide(context(), seen("a", *lost), seen("b"), registry=there)

@@ -81,7 +81,7 @@ def test_pods_of_a_shifted_zone_leave_after_a_second_listing_and_come_back() -> 
     world = spread()
     world.clusters.shifted["a"] = ("ra",)
     first = world.run(following())
-    assert {held.why for held in first.withheld} == {"unconfirmed"}, "the brake counts them: half of the pods are many"
+    assert {held.why for held in first.withheld} == {"unconfirmed"}, "the deletion guard counts them: half of the pods are many"
     assert len(world.pods_in()) == 5
     world.clock.sleep(25)
     plan = world.run(following())
@@ -100,7 +100,7 @@ def test_a_pod_that_dies_meanwhile_leaves_at_once_and_a_new_one_waits() -> None:
     world.clusters.put("a", msgspec.structs.replace(PODS[0], terminating=True))
     world.clusters.put("a", on("n2", "a-new"))
     world.run(following())
-    assert world.pods_in() == {"b1", "c1", "red1"}, "beside the dead one only one more leaves: no brake"
+    assert world.pods_in() == {"b1", "c1", "red1"}, "beside the dead one only one more leaves: no deletion guard"
 
 
 def test_where_nobody_asked_a_shift_is_not_followed() -> None:

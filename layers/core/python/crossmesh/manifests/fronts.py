@@ -39,7 +39,7 @@ def check(
         ) and target.name not in there:
             message = f"no file declares Service {target.namespace}/{target.name}, which canary {canary.name} asks"
             yield _warning(
-                file, lines, f"{field}.name", "unknown-service", message, _cure(target.name, there, "the files declare")
+                file, lines, f"{field}.name", "unknown-service", message, _fix(target.name, there, "the files declare")
             )
 
 
@@ -50,10 +50,10 @@ def _space(canary: CanarySettings, name: str, spaces: Iterable[str]) -> tuple[st
     if canary.expect.mix is None and not nearest(name, spaces):
         return None
     message = f"no document names the namespace {name!r}, in which canary {canary.name} asks a Service"
-    return message, _cure(name, sorted(spaces), "the documents name")
+    return message, _fix(name, sorted(spaces), "the documents name")
 
 
-def _cure(name: str, known: Sequence[str], says: str) -> str:
+def _fix(name: str, known: Sequence[str], says: str) -> str:
     near = nearest(name, known)
     return (
         f"did you mean {near}? " if near else ""

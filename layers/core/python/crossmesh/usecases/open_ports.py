@@ -15,11 +15,11 @@ from crossmesh.ports import Clock, State
 from crossmesh.usecases.context import Context
 from crossmesh.usecases.state import ENDPOINTS
 
-ASKED, COOLING_DOWN = "ports", "ports/rested"
+ASKED, COOLING_DOWN = "ports", "ports/cooling-down"
 
 
 # Openings that the two documents hold; what is left out is asked for by the next diagnosis
-_ASKED_AT_MOST, _RESTED_AT_MOST = 200, 500
+_ASKED_AT_MOST, _COOLING_AT_MOST = 200, 500
 
 
 def read_later(context: Context, decision: EndpointDecision) -> dict[str, object]:
@@ -44,13 +44,13 @@ def ask(closed: Sequence[RequiredIngress], named: tuple[int, ...] | None = None)
     """
     now = yield from call(Clock.now)
     data = yield from call(State.read, COOLING_DOWN)
-    rested = {
+    cooling_down = {
         name: at for name, at in (codec.decode(data, dict[str, float]) if data else {}).items() if now - at < COOL_DOWN
     }
     fresh = tuple(
-        sorted({opening for opening in closed if str(opening) not in rested and may_open(opening.port, named)})
+        sorted({opening for opening in closed if str(opening) not in cooling_down and may_open(opening.port, named)})
     )[:_ASKED_AT_MOST]
     if fresh:
         yield from call(State.write, ASKED, codec.encode(fresh))
-        kept = bounds.newest(rested | {str(opening): now for opening in fresh}, _RESTED_AT_MOST, lambda at: at)
+        kept = bounds.newest(cooling_down | {str(opening): now for opening in fresh}, _COOLING_AT_MOST, lambda at: at)
         yield from call(State.write, COOLING_DOWN, codec.encode(kept))

@@ -19,7 +19,7 @@ GATE_OPEN = "open"  # what `Open gates` records of a gate that it opened
 
 class Done(msgspec.Struct, frozen=True, kw_only=True):
     """`added`: instances that this run added and discovery showed (one that is missing later was
-    removed by another hand); `unproved`: actions that were not carried out or not seen to be;
+    removed by another writer); `unproved`: actions that were not carried out or not seen to be;
     `stale`: removals of dead instances among them; `unshared`: keys of services that refused an add
     whose address another instance held.
     """

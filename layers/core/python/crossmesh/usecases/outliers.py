@@ -38,10 +38,12 @@ def review_outliers(
         return ()
     marks = yield from read()
     data = yield from call(State.read, COOLING_DOWN)
-    rested = codec.decode(data, CoolingDown) if data else CoolingDown()
-    new, rest = update_outliers(Remembered(marks, rested), registry, views, probes, owner=owner, now=now)
-    if rest != rested:
-        yield from call(State.write, COOLING_DOWN, codec.encode(rest))
+    cooling_down = codec.decode(data, CoolingDown) if data else CoolingDown()
+    new, cooling_down_now = update_outliers(
+        Remembered(marks, cooling_down), registry, views, probes, owner=owner, now=now
+    )
+    if cooling_down_now != cooling_down:
+        yield from call(State.write, COOLING_DOWN, codec.encode(cooling_down_now))
     if new != marks:
         yield from call(State.write, OUTLIERS, codec.encode(new))
     yield from call(State.write_lease, HEALER, None, mine)

@@ -1,4 +1,4 @@
-"""Endpoints follow the decision: what it does not let go stays, what is sick is marked, whose ever it is."""
+"""Endpoints follow the decision: what it does not let go stays, outliers are marked, whosever they are."""
 
 from typing import Any
 

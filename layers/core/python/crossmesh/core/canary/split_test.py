@@ -27,7 +27,7 @@ ALPHA_ALONE = 0.1 * FALSE_ALARMS_A_DAY / RUNS_A_DAY
 WINDOW = 5  # runs pooled, this one among them
 WINDOW_SECONDS = 900.0  # older runs say nothing about now
 # A run that fits this well by itself no longer pools with runs that were wrong by themselves
-CURED = 0.05
+FIXED = 0.05
 
 
 class CanaryRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,7 +130,7 @@ def _pool(alone: float, expected: Mapping[str, Fraction], rounds: Sequence[Canar
         for r in rounds[-(WINDOW - 1) :]
         if r.expected == same and at - r.at <= WINDOW_SECONDS and any(r.counts.values())
     ]
-    if alone < CURED:
+    if alone < FIXED:
         return recent
     return [r for r in recent if mix_p_value(r.counts, r.lost, expected) >= ALPHA_ALONE]
 

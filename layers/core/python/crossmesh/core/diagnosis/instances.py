@@ -185,7 +185,7 @@ def _silent(facts: Facts, held: _Held) -> Diagnosis | None:
     return _said(held, "does not answer", evidence, "the pod's own logs and its node", certainty="likely")
 
 
-def _sick(facts: Facts, held: _Held) -> Diagnosis | None:
+def _failing(facts: Facts, held: _Held) -> Diagnosis | None:
     """It answers, with a server error."""
     probes = facts.probes.get(held.instance.id, ())
     if not probes or any(probe.error or probe.status < 500 for probe in probes):
@@ -210,7 +210,7 @@ def _slow(facts: Facts, held: _Held) -> Diagnosis | None:
     return _said(held, f"is slow ({nodes})", (evidence,), "the pod's load and limits, and what it waits for itself")
 
 
-_JUDGES = (_misplaced, _stale, _dead, _silent, _sick, _slow)
+_JUDGES = (_misplaced, _stale, _dead, _silent, _failing, _slow)
 
 
 def _slow_nodes(facts: Facts, blamed: set[str]) -> Iterator[Diagnosis]:

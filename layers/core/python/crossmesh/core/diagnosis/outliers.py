@@ -40,7 +40,7 @@ class Remembered(NamedTuple):
     """The marks in force by instance id, and when others ended."""
 
     marks: dict[str, OutlierReview]
-    rested: CoolingDown
+    cooling_down: CoolingDown
 
 
 def update_outliers(
@@ -55,13 +55,13 @@ def update_outliers(
     """The marks as they should be now. An instance of a cluster that is not seen is never marked; a
     mark of it stays as it is.
     """
-    marks, rested = before
+    marks, cooling_down = before
     seen = {view.cluster for view in views if isinstance(view, Seen)}
     held = {i.id: i for service in registry.services for i in service.instances if i.attributes.get(ep.OWNER) == owner}
     kept = {
         name: mark for name, mark in marks.items() if name in held and _stays(mark, held[name], probes.get(name, ()))
     }
-    ended = {name: at for name, at in rested.ended.items() if now - at < COOL_DOWN}
+    ended = {name: at for name, at in cooling_down.ended.items() if now - at < COOL_DOWN}
     ended |= {name: now for name in marks.keys() - kept.keys() if name in held}
     for name, instance in sorted(held.items()):
         proven = proven_dead(probes.get(name, ())) and instance.attributes.get(ep.CLUSTER) in seen

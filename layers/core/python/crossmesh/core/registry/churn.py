@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from crossmesh.core.observed import ServiceView
 from crossmesh.core.registry import endpoints as ep
 from crossmesh.core.registry.plan import Deregister, Register, RegistryAction, RegistryPlan, SetHealth
-from crossmesh.core.registry.planning import PlanBuilder, Snapshot
+from crossmesh.core.registry.planning import IndexedInputs, PlanBuilder
 
 WINDOW = 600.0  # seconds for which a turn counts
 FREE = 4  # turns without a pause
@@ -24,7 +24,7 @@ _KEPT = 12  # turns of one instance that are remembered: more change nothing
 
 
 def pause(turns: Sequence[float]) -> float:
-    """How long after the last of these turns the instance rests."""
+    """How long after the last of these turns the instance's next registration waits."""
     beyond = len(turns) - FREE
     return min(MOST, FIRST * 2 ** (beyond - 1)) if beyond > 0 else 0.0
 
@@ -44,12 +44,16 @@ def counted(ran: Sequence[float], now: float, *, begins: bool) -> tuple[float, .
 
 
 def calm(
-    scene: Snapshot, draft: PlanBuilder, service: ServiceView, wanted: Sequence[ep.Endpoint], health: Mapping[str, str]
+    indexed: IndexedInputs,
+    draft: PlanBuilder,
+    service: ServiceView,
+    wanted: Sequence[ep.Endpoint],
+    health: Mapping[str, str],
 ) -> list[ep.Endpoint]:
     """Those that may be written now; the others are withheld until their pause is over. What stands
     as it should is not touched anyway.
     """
-    turns, now = scene.memory.turns, scene.inputs.registry.begun
+    turns, now = indexed.memory.turns, indexed.inputs.registry.begun
     if not turns:
         return list(wanted)
     have, found = {i.id: i for i in service.instances}, []
@@ -67,16 +71,16 @@ def calm(
         else:
             told = (
                 f"pod {endpoint.pod} of {endpoint.cluster} turned {len(lately)} times within {WINDOW / 60:.0f} minutes:"
-                " it rests"
+                " its next registration waits"
             )
             draft.hold_add(endpoint, "churn", told, until)
     return found
 
 
-def remembered(scene: Snapshot, actions: Sequence[RegistryAction]) -> dict[str, tuple[float, ...]]:
+def remembered(indexed: IndexedInputs, actions: Sequence[RegistryAction]) -> dict[str, tuple[float, ...]]:
     """The turns of the last ten minutes, those of this plan included."""
-    now = scene.inputs.registry.begun
-    kept = {ident: tuple(at for at in times if now - at < WINDOW) for ident, times in scene.memory.turns.items()}
+    now = indexed.inputs.registry.begun
+    kept = {ident: tuple(at for at in times if now - at < WINDOW) for ident, times in indexed.memory.turns.items()}
     for ident in sorted({_turned(action) for action in actions} - {""}):
         kept[ident] = (*kept.get(ident, ()), now)[-_KEPT:]
     return {ident: times for ident, times in sorted(kept.items()) if times}

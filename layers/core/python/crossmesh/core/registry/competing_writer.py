@@ -9,9 +9,9 @@ from collections.abc import Iterable
 import msgspec
 
 from crossmesh.core.registry import endpoints as ep
-from crossmesh.core.registry.planning import Snapshot
+from crossmesh.core.registry.planning import IndexedInputs
 
-# Seconds: removed by another hand twice within this time of our registering it stops the service
+# Seconds: removed by another writer twice within this time of our registering it stops the service
 WINDOW = 600.0
 
 
@@ -27,22 +27,22 @@ class CompetingWriter(msgspec.Struct, frozen=True, kw_only=True):
     def text(self, key: str) -> str:
         """What a person reads of a stopped service."""
         return (
-            f"instance {self.stopped[key][1]} was removed by another hand twice within 10 minutes of our registering"
+            f"instance {self.stopped[key][1]} was removed by another writer twice within 10 minutes of our registering"
             f" it; find who (CloudTrail: DeregisterInstance), stop it, then `crossmesh resume {key}`"
         )
 
 
-def detect_competing_writer(scene: Snapshot, wanted: Iterable[ep.Endpoint]) -> CompetingWriter:
+def detect_competing_writer(indexed: IndexedInputs, wanted: Iterable[ep.Endpoint]) -> CompetingWriter:
     """Compare what we remember to have registered with what stands there now."""
-    memory, now, resumed = scene.memory, scene.inputs.registry.begun, scene.operator.resumed
+    memory, now, resumed = indexed.memory, indexed.inputs.registry.begun, indexed.operator.resumed
     stopped = {key: entry for key, entry in memory.competing_writers.items() if resumed.get(key, 0.0) <= entry[0]}
     registered = {i: at for i, at in memory.registered.items() if now - at < WINDOW}
     lost: dict[str, tuple[float, ...]] = {}
     if not registered and not memory.lost:
         return CompetingWriter(stopped=stopped, registered=registered, lost=lost)
     watched = registered.keys() | memory.lost.keys()
-    service_of = {e.id: e.key for e in wanted if e.id in watched and e.key not in scene.hidden}
-    standing = {i.id for service in scene.services.values() for i in service.instances if i.id in watched}
+    service_of = {e.id: e.key for e in wanted if e.id in watched and e.key not in indexed.hidden}
+    standing = {i.id for service in indexed.services.values() for i in service.instances if i.id in watched}
     for instance, times in memory.lost.items():
         kept = tuple(at for at in times if now - at < WINDOW and at > resumed.get(service_of.get(instance, ""), 0.0))
         if kept:

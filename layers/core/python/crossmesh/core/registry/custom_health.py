@@ -13,35 +13,35 @@ from crossmesh.core.registry.adoption import pod_of
 from crossmesh.core.registry.decision import DecidedEndpoint
 from crossmesh.core.registry.deletions import Deletion
 from crossmesh.core.registry.plan import SetHealth
-from crossmesh.core.registry.planning import PlanBuilder, Snapshot
+from crossmesh.core.registry.planning import IndexedInputs, PlanBuilder
 
 LAG = 60.0  # seconds that an answer may still show the old status; AWS says 30
 
 
-def health_of(scene: Snapshot, service: ServiceView) -> dict[str, str]:
+def health_of(indexed: IndexedInputs, service: ServiceView) -> dict[str, str]:
     """Instance id -> status, what was asked for lately included; empty where the service has no
     custom health.
     """
     if not service.custom_health:
         return {}
-    now = scene.inputs.registry.begun
-    asked = {i: status for i, (status, at) in scene.memory.asked.items() if now - at < LAG}
-    return {i.id: asked.get(i.id) or service.health.get(i.id, "UNKNOWN") for i in scene.ours[service.key]}
+    now = indexed.inputs.registry.begun
+    asked = {i: status for i, (status, at) in indexed.memory.asked.items() if now - at < LAG}
+    return {i.id: asked.get(i.id) or service.health.get(i.id, "UNKNOWN") for i in indexed.ours[service.key]}
 
 
 def is_unwell(
-    scene: Snapshot, draft: PlanBuilder, service: ServiceView, decided: Mapping[str, DecidedEndpoint]
+    indexed: IndexedInputs, draft: PlanBuilder, service: ServiceView, decided: Mapping[str, DecidedEndpoint]
 ) -> list[Deletion]:
     """Outliers with a ready pod (from `decided`, by id): marked UNHEALTHY, never deregistered for
     it.
     """
     found = []
-    for instance in scene.ours[service.key] if scene.inputs.outliers else ():
+    for instance in indexed.ours[service.key] if indexed.inputs.outliers else ():
         one = decided.get(instance.id)
         if one is None or one.why != "outlier":
             continue
         if not service.custom_health:
-            evidence = scene.inputs.outliers[one.id].evidence
+            evidence = indexed.inputs.outliers[one.id].evidence
             draft.notes.add(
                 f"{one.pod} of {one.cluster} is an outlier ({evidence}) and stays: {service.key} was made without"
                 " custom health"
@@ -52,7 +52,7 @@ def is_unwell(
 
 
 def recover(
-    scene: Snapshot,
+    indexed: IndexedInputs,
     draft: PlanBuilder,
     service: ServiceView,
     wanted: Sequence[ep.Endpoint],
@@ -62,11 +62,11 @@ def recover(
     """Mark instances HEALTHY again whose pods are ready and that are no outliers."""
     if "UNHEALTHY" not in health.values():
         return
-    still, have = {removal.instance.id for removal in unwell}, {i.id: i for i in scene.ours[service.key]}
+    still, have = {removal.instance.id for removal in unwell}, {i.id: i for i in indexed.ours[service.key]}
     for endpoint in wanted:
         if health.get(endpoint.id) == "UNHEALTHY" and endpoint.id not in still:
             mark(
-                scene,
+                indexed,
                 draft,
                 service,
                 have[endpoint.id],
@@ -76,7 +76,7 @@ def recover(
 
 
 def mark(
-    scene: Snapshot, draft: PlanBuilder, service: ServiceView, instance: Instance, status: str, reason: str
+    indexed: IndexedInputs, draft: PlanBuilder, service: ServiceView, instance: Instance, status: str, reason: str
 ) -> None:
     """Plan a change of health."""
     attributes = instance.attributes
@@ -84,7 +84,7 @@ def mark(
         namespace=service.namespace,
         service=service.service,
         id=instance.id,
-        owner=scene.owner,
+        owner=indexed.owner,
         cluster=attributes.get(ep.CLUSTER, ""),
         uid=attributes.get(ep.POD_UID, ""),
         node=attributes.get(ep.VIRTUAL_NODE, ""),

@@ -16,7 +16,7 @@ from crossmesh.core.observed import Instance
 from crossmesh.core.registry import endpoints as ep
 from crossmesh.core.registry.adoption import pod_of
 from crossmesh.core.registry.plan import RemovalWhy, Withheld, WithheldWhy
-from crossmesh.core.registry.planning import Snapshot
+from crossmesh.core.registry.planning import IndexedInputs
 from crossmesh.core.suggestions import nearest
 
 Fate = Literal[
@@ -72,19 +72,19 @@ class EndpointDecision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def decided(
-    scene: Snapshot, wanted: Iterable[ep.Endpoint], claimed: Iterable[ep.Claimed]
+    indexed: IndexedInputs, wanted: Iterable[ep.Endpoint], claimed: Iterable[ep.Claimed]
 ) -> tuple[DecidedEndpoint, ...]:
     """The fate of every endpoint in force that `wanted` does not keep, and of outliers."""
     wanted = tuple(wanted)
     kept = {(endpoint.key, endpoint.id) for endpoint in wanted}
     doubts = {(one.cluster, one.uid): one for one in claimed}
     found = [
-        _judged(scene, key, instance, doubts)
-        for key, instances in scene.ours.items()
+        _judged(indexed, key, instance, doubts)
+        for key, instances in indexed.ours.items()
         for instance in instances
         if (key, instance.id) not in kept
     ]
-    return (*found, *_sick(scene, wanted))
+    return (*found, *_outliers(indexed, wanted))
 
 
 def by_service(decisions: Iterable[DecidedEndpoint]) -> dict[str, dict[str, DecidedEndpoint]]:
@@ -115,10 +115,10 @@ def guarded(decisions: Iterable[DecidedEndpoint], withheld: Iterable[Withheld]) 
 
 
 def _judged(
-    scene: Snapshot, key: str, instance: Instance, doubts: Mapping[tuple[str, str], ep.Claimed]
+    indexed: IndexedInputs, key: str, instance: Instance, doubts: Mapping[tuple[str, str], ep.Claimed]
 ) -> DecidedEndpoint:
     cluster, uid = instance.attributes.get(ep.CLUSTER, ""), instance.attributes.get(ep.POD_UID, "")
-    fate, why, reason = _fate(scene, cluster, instance, doubts)
+    fate, why, reason = _fate(indexed, cluster, instance, doubts)
     return DecidedEndpoint(
         service=key,
         id=instance.id,
@@ -129,34 +129,36 @@ def _judged(
         fate=fate,
         why=why,
         reason=reason,
-        begun=scene.seen[cluster].begun if cluster in scene.seen and why != "forgotten" else 0.0,
+        begun=indexed.seen[cluster].begun if cluster in indexed.seen and why != "forgotten" else 0.0,
     )
 
 
 _Verdict = tuple[Fate, RemovalWhy | WithheldWhy, str]
 
 
-def _fate(scene: Snapshot, cluster: str, instance: Instance, doubts: Mapping[tuple[str, str], ep.Claimed]) -> _Verdict:
-    if scene.operator.draining:
+def _fate(
+    indexed: IndexedInputs, cluster: str, instance: Instance, doubts: Mapping[tuple[str, str], ep.Claimed]
+) -> _Verdict:
+    if indexed.operator.draining:
         return "may-go", "forgotten", "the registry is being drained"
-    if scene.forgetting(cluster):
+    if indexed.forgetting(cluster):
         return "may-go", "forgotten", f"`crossmesh forget {cluster}`"
-    if cluster not in scene.clusters:
-        return "must-stay", "orphaned", _orphaned(scene, cluster)
-    if cluster in scene.unseen:
-        return "must-stay", "unseen", f"{cluster} is unseen: {scene.unseen[cluster].cause}"
-    verdict = _by_pod(scene, cluster, instance, doubts)
+    if cluster not in indexed.clusters:
+        return "must-stay", "orphaned", _orphaned(indexed, cluster)
+    if cluster in indexed.unseen:
+        return "must-stay", "unseen", f"{cluster} is unseen: {indexed.unseen[cluster].cause}"
+    verdict = _by_pod(indexed, cluster, instance, doubts)
     # Whoever else removes a dead pod's instance wants the same
-    if cluster in scene.controlled and verdict[1] != "dead":
+    if cluster in indexed.controlled and verdict[1] != "dead":
         return "must-stay", "controller", f"AWS's controller runs in {cluster}; see the notes"
     return verdict
 
 
-def _orphaned(scene: Snapshot, cluster: str) -> str:
+def _orphaned(indexed: IndexedInputs, cluster: str) -> str:
     """What a person can do. Where EKS does not know a cluster of the settings, it may be this one's
     name mistyped: `forget` would take live pods out.
     """
-    unknown = sorted(name for name, view in scene.unseen.items() if view.cause == "not-found")
+    unknown = sorted(name for name, view in indexed.unseen.items() if view.cause == "not-found")
     if unknown:
         meant = nearest(cluster, unknown) or unknown[0]
         return (
@@ -167,13 +169,13 @@ def _orphaned(scene: Snapshot, cluster: str) -> str:
 
 
 def _by_pod(
-    scene: Snapshot, cluster: str, instance: Instance, doubts: Mapping[tuple[str, str], ep.Claimed]
+    indexed: IndexedInputs, cluster: str, instance: Instance, doubts: Mapping[tuple[str, str], ep.Claimed]
 ) -> _Verdict:
     """What the view of a seen cluster says of an unwanted instance's pod."""
-    view, uid = scene.seen[cluster], instance.attributes.get(ep.POD_UID, "")
-    name, pod = pod_of(instance), scene.pods(cluster).get(uid)
+    view, uid = indexed.seen[cluster], instance.attributes.get(ep.POD_UID, "")
+    name, pod = pod_of(instance), indexed.pods(cluster).get(uid)
     if pod is None:
-        return _without_pod(scene, cluster, instance, uid)
+        return _without_pod(indexed, cluster, instance, uid)
     if pod.dead:
         return (
             "may-go",
@@ -197,14 +199,14 @@ def _by_pod(
     return "may-go", "unselected", f"pod {name} of {cluster} belongs to another service or to no virtual node now"
 
 
-def _without_pod(scene: Snapshot, cluster: str, instance: Instance, uid: str) -> _Verdict:
+def _without_pod(indexed: IndexedInputs, cluster: str, instance: Instance, uid: str) -> _Verdict:
     """What the view of a seen cluster says of an unwanted instance whose pod it does not list."""
     name = pod_of(instance)
-    if instance.attributes.get(ep.NAMESPACE, "") not in scene.seen[cluster].versions:
+    if instance.attributes.get(ep.NAMESPACE, "") not in indexed.seen[cluster].versions:
         return "may-go", "unselected", f"no virtual node selects pods in the namespace of {name}"
-    if uid not in scene.gone[cluster]:
+    if uid not in indexed.gone[cluster]:
         return "must-stay", "unseen", "the pod is absent from the list and no GET has confirmed it"
-    if scene.terminating(cluster, uid) is not None:
+    if indexed.terminating(cluster, uid) is not None:
         return "may-go", "dead", f"pod {name} of {cluster} was seen Terminating and is gone"
     if not is_name(instance.attributes.get(ep.POD, "")):
         return (
@@ -215,12 +217,12 @@ def _without_pod(scene: Snapshot, cluster: str, instance: Instance, uid: str) ->
     return "may-go", "gone", f"pod {name} of {cluster} is gone (GET: 404 or another uid)"
 
 
-def _sick(scene: Snapshot, wanted: Iterable[ep.Endpoint]) -> Iterator[DecidedEndpoint]:
+def _outliers(indexed: IndexedInputs, wanted: Iterable[ep.Endpoint]) -> Iterator[DecidedEndpoint]:
     """Ready pods that a canary names, until the pod is another one or the canary takes its word
     back.
     """
-    for endpoint in wanted if scene.inputs.outliers else ():
-        said = scene.inputs.outliers.get(endpoint.id)
+    for endpoint in wanted if indexed.inputs.outliers else ():
+        said = indexed.inputs.outliers.get(endpoint.id)
         if said is not None and said.uid == endpoint.uid:
             yield DecidedEndpoint(
                 service=endpoint.key,
@@ -232,5 +234,5 @@ def _sick(scene: Snapshot, wanted: Iterable[ep.Endpoint]) -> Iterator[DecidedEnd
                 fate="unhealthy",
                 why="outlier",
                 reason=f"pod {endpoint.pod} of {endpoint.cluster} is an outlier: {said.evidence}",
-                begun=scene.seen[endpoint.cluster].begun,
+                begun=indexed.seen[endpoint.cluster].begun,
             )

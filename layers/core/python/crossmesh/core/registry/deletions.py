@@ -12,7 +12,7 @@ from crossmesh.core.registry import endpoints as ep
 from crossmesh.core.registry.adoption import nowhere, pod_of
 from crossmesh.core.registry.decision import DecidedEndpoint
 from crossmesh.core.registry.plan import RemovalWhy, WithheldWhy
-from crossmesh.core.registry.planning import PlanBuilder, Snapshot
+from crossmesh.core.registry.planning import IndexedInputs, PlanBuilder
 
 
 class Deletion(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,33 +63,33 @@ def deletion_candidates(
 
 
 def left_behind(
-    scene: Snapshot, draft: PlanBuilder, service: ServiceView, wanted: Sequence[ep.Endpoint]
+    indexed: IndexedInputs, draft: PlanBuilder, service: ServiceView, wanted: Sequence[ep.Endpoint]
 ) -> list[Deletion]:
     """What AWS's controller left and may go: its pod stands registered by us, or is proved to be
     nowhere. Only named where adoption is off.
     """
-    left = scene.left.get(service.key, ())
-    if left and not scene.adopting:
+    left = indexed.left.get(service.key, ())
+    if left and not indexed.adopting:
         told = (
             f"{service.key}: {len(left)} instances that AWS's controller registered (ids are addresses, no mark of"
             " ours); `crossmesh adopt` takes them over"
         )
         draft.notes.add(told)
-    if not left or not scene.adopting:
+    if not left or not indexed.adopting:
         return []
     ours = {(e.pod, e.attributes.get(ep.IPV4) or e.attributes.get(ep.IPV6)): e for e in wanted}
-    views = list(scene.seen.values())
+    views = list(indexed.seen.values())
     found = []
     for instance in left:
         pod, address = pod_of(instance), ep.address_of(instance)
         endpoint = ours.get((pod, address))
         if endpoint is not None:
-            if endpoint.cluster not in scene.controlled and endpoint.id != instance.id:
+            if endpoint.cluster not in indexed.controlled and endpoint.id != instance.id:
                 reason = f"AWS's controller left it; pod {pod} of {endpoint.cluster} is registered as {endpoint.id}"
                 found.append(
                     Deletion(service=service, instance=instance, why="replaced", reason=reason, after=endpoint.id)
                 )
-        elif not scene.unseen and not scene.controlled and nowhere(instance, views):
+        elif not indexed.unseen and not indexed.controlled and nowhere(instance, views):
             reason = f"AWS's controller left it, and pod {pod} with address {address} is in no cluster"
             begun = min((view.begun for view in views), default=0.0)
             found.append(Deletion(service=service, instance=instance, why="left-behind", reason=reason, begun=begun))

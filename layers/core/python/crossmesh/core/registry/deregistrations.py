@@ -13,7 +13,7 @@ from crossmesh.core.registry.custom_health import mark
 from crossmesh.core.registry.deletion_guard import Candidate, ServiceCounts, guard
 from crossmesh.core.registry.deletions import Deletion
 from crossmesh.core.registry.plan import DeleteService, Deregister, WithheldWhy
-from crossmesh.core.registry.planning import PlanBuilder, Snapshot
+from crossmesh.core.registry.planning import IndexedInputs, PlanBuilder
 
 # Not counted by the deletion guard: the pod was seen ending, a person said so, or the same pod
 # stands beside it.
@@ -34,7 +34,7 @@ class Additions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def plan_deregistrations(
-    scene: Snapshot,
+    indexed: IndexedInputs,
     draft: PlanBuilder,
     service: ServiceView,
     wanted: Sequence[Deletion],
@@ -49,9 +49,9 @@ def plan_deregistrations(
     gained, added = adds.gained, adds.added
     down = {i for i, status in health.items() if status == "UNHEALTHY"}
     wanted = [r for r in wanted if not (r.why in _UNWELL and r.instance.id in down)]
-    standing = Counter(i.attributes.get(ep.VIRTUAL_NODE, "") for i in scene.ours[service.key] if i.id not in down)
-    if scene.adopting:
-        standing.update(i.attributes.get(ep.VIRTUAL_NODE, "") for i in scene.left.get(service.key, ()))
+    standing = Counter(i.attributes.get(ep.VIRTUAL_NODE, "") for i in indexed.ours[service.key] if i.id not in down)
+    if indexed.adopting:
+        standing.update(i.attributes.get(ep.VIRTUAL_NODE, "") for i in indexed.left.get(service.key, ()))
     registered = sum(standing.values())
     standing.subtract(r.node for r in wanted if r.why in _CERTAIN and r.instance.id not in down)
     counted = [r for r in wanted if r.why not in _CERTAIN and r.instance.id not in down]
@@ -60,14 +60,14 @@ def plan_deregistrations(
             instance=r.instance.id,
             virtual_node=r.node,
             begun=r.begun,
-            first=scene.confirming(service.key, r.instance.id),
+            first=indexed.confirming(service.key, r.instance.id),
         )
         for r in counted
     ]
     counts = ServiceCounts(
         standing=standing, adds={node: len(ids) for node, ids in gained.items()}, registered=registered
     )
-    verdict = guard(rows, counts, scene.policy)
+    verdict = guard(rows, counts, indexed.policy)
     successors = {node: iter(ids) for node, ids in gained.items()}
     for removal in wanted:
         until = verdict.waiting.get(removal.instance.id)
@@ -81,7 +81,7 @@ def plan_deregistrations(
             detail = f"{removal.reason}; {verdict.why}: waits for a second listing"
             draft.hold_removal(service.key, removal.instance, "unconfirmed", detail, until)
         elif removal.why in _UNWELL and service.custom_health:
-            mark(scene, draft, service, removal.instance, "UNHEALTHY", removal.reason)
+            mark(indexed, draft, service, removal.instance, "UNHEALTHY", removal.reason)
         else:
             successor = own
             if removal.why in ("unready", "gone"):
@@ -120,15 +120,15 @@ def _deregister(removal: Deletion, after: str) -> Deregister:
     )
 
 
-def prune_empty_services(scene: Snapshot, draft: PlanBuilder) -> None:
+def prune_empty_services(indexed: IndexedInputs, draft: PlanBuilder) -> None:
     """Remove services that we made, that are empty and that no document names (rule 2)."""
-    if scene.conflict.conflicting_deployments or scene.policy.removals == "upsert-only":
+    if indexed.conflict.conflicting_deployments or indexed.policy.removals == "upsert-only":
         return
-    for key, service in scene.services.items():
+    for key, service in indexed.services.items():
         if (
             service.id
-            and key not in scene.named
-            and service.tags.get(OWNER_TAG) == scene.owner
+            and key not in indexed.named
+            and service.tags.get(OWNER_TAG) == indexed.owner
             and not service.instances
         ):
             reason = "made by us, empty, and no virtual node names it"

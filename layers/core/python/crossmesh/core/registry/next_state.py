@@ -15,41 +15,41 @@ from crossmesh.core.registry import endpoints as ep
 from crossmesh.core.registry.competing_writer import CompetingWriter
 from crossmesh.core.registry.custom_health import LAG
 from crossmesh.core.registry.plan import CreateService, Deregister, PlannerState, RegistryAction, SetHealth
-from crossmesh.core.registry.planning import Snapshot
+from crossmesh.core.registry.planning import IndexedInputs
 
 
 def next_state(
-    scene: Snapshot,
+    indexed: IndexedInputs,
     wanted: Container[str],
     actions: tuple[RegistryAction, ...],
     pending_deletions: Mapping[str, float],
-    contest: CompetingWriter,
+    competing: CompetingWriter,
 ) -> PlannerState:
     """The memory after this pass. `wanted`: ids of all endpoints."""
-    memory, operator = scene.memory, scene.operator
+    memory, operator = indexed.memory, indexed.operator
     of_unseen = (
         (key, i.id)
-        for key, found in scene.ours.items()
+        for key, found in indexed.ours.items()
         for i in found
-        if i.attributes.get(ep.CLUSTER, "") in scene.unseen
+        if i.attributes.get(ep.CLUSTER, "") in indexed.unseen
     )
     kept = (
-        {instance_key(key, i): at for key, i in of_unseen if (at := scene.confirming(key, i)) is not None}
+        {instance_key(key, i): at for key, i in of_unseen if (at := indexed.confirming(key, i)) is not None}
         if memory.pending_deletions
         else {}
     )
-    if scene.hidden:
-        prefixes = tuple(instance_key(key, "") for key in scene.hidden)
+    if indexed.hidden:
+        prefixes = tuple(instance_key(key, "") for key in indexed.hidden)
         kept |= {clock: at for clock, at in memory.pending_deletions.items() if clock.startswith(prefixes)}
     written = {
         key: service
-        for key, service in scene.services.items()
-        if service.id and (key in scene.named or scene.ours[key] or service.tags.get(OWNER_TAG) == scene.owner)
+        for key, service in indexed.services.items()
+        if service.id and (key in indexed.named or indexed.ours[key] or service.tags.get(OWNER_TAG) == indexed.owner)
     }
     services = {key: (service.id, service.arn) for key, service in written.items()}
-    services |= {key: place for key, place in memory.services.items() if key in scene.hidden}
+    services |= {key: place for key, place in memory.services.items() if key in indexed.hidden}
     service_names = {
-        key: (service.namespace, service.service) for key, service in scene.services.items() if key in services
+        key: (service.namespace, service.service) for key, service in indexed.services.items() if key in services
     }
     # Remembered before it is there: documents may name another place by the time of the next run.
     service_names |= {
@@ -57,35 +57,41 @@ def next_state(
     }
     leaving = {action.id for action in actions if isinstance(action, Deregister)}
     # An override lasts until nothing is left: the guard may hold some, pods may not be ready yet.
-    adopts = bool(scene.unseen or scene.hidden) or any(scene.left.values())
+    adopts = bool(indexed.unseen or indexed.hidden) or any(indexed.left.values())
     left = (
-        {i.attributes.get(ep.CLUSTER, "") for found in scene.ours.values() for i in found} if operator.forget else set()
+        {i.attributes.get(ep.CLUSTER, "") for found in indexed.ours.values() for i in found}
+        if operator.forget
+        else set()
     )
     return PlannerState(
-        registered=dict(sorted((i, at) for i, at in contest.registered.items() if i not in leaving)),
-        lost=dict(sorted(contest.lost.items())),
-        competing_writers=dict(sorted(contest.stopped.items())),
+        registered=dict(sorted((i, at) for i, at in competing.registered.items() if i not in leaving)),
+        lost=dict(sorted(competing.lost.items())),
+        competing_writers=dict(sorted(competing.stopped.items())),
         forgotten={
             **memory.forgotten,
-            **{c: at for c, at in operator.forget.items() if (c not in left and not scene.hidden) or c in scene.seen},
+            **{
+                c: at
+                for c, at in operator.forget.items()
+                if (c not in left and not indexed.hidden) or c in indexed.seen
+            },
         },
-        accepted={**memory.accepted, **{c: at for c, at in operator.accept.items() if c in scene.seen}},
-        identities={**memory.identities, **{name: view.identity for name, view in scene.seen.items()}},
+        accepted={**memory.accepted, **{c: at for c, at in operator.accept.items() if c in indexed.seen}},
+        identities={**memory.identities, **{name: view.identity for name, view in indexed.seen.items()}},
         versions={
             **memory.versions,
-            **{name: dict(sorted(view.versions.items())) for name, view in scene.seen.items()},
+            **{name: dict(sorted(view.versions.items())) for name, view in indexed.seen.items()},
         },
-        terminating=dict(sorted(_terminating(scene, wanted).items())),
+        terminating=dict(sorted(_terminating(indexed, wanted).items())),
         pending_deletions=dict(sorted({**kept, **pending_deletions}.items())),
         services=dict(sorted(services.items())),
         unshared={key: at for key, at in sorted(memory.unshared.items()) if key in services},
         service_names=dict(sorted(service_names.items())),
         adopted=memory.adopted if adopts else max(memory.adopted, operator.adopt),
-        asked=_asked(scene, actions),
-        turns=churn.remembered(scene, actions),
+        asked=_asked(indexed, actions),
+        turns=churn.remembered(indexed, actions),
         unsettled_runs=memory.unsettled_runs,
-        conflicting_deployments=dict(sorted(scene.conflict.conflicting_deployments.items())),
-        resolved_conflicts=dict(sorted(scene.conflict.resolved_conflicts.items())),
+        conflicting_deployments=dict(sorted(indexed.conflict.conflicting_deployments.items())),
+        resolved_conflicts=dict(sorted(indexed.conflict.resolved_conflicts.items())),
     )
 
 
@@ -142,29 +148,29 @@ _TABLES: dict[str, Any] = {
 }
 
 
-def _asked(scene: Snapshot, actions: tuple[RegistryAction, ...]) -> dict[str, tuple[str, float]]:
+def _asked(indexed: IndexedInputs, actions: tuple[RegistryAction, ...]) -> dict[str, tuple[str, float]]:
     """Which health was asked for lately."""
-    now = scene.inputs.registry.begun
-    recent = {i: (status, at) for i, (status, at) in scene.memory.asked.items() if now - at < LAG}
+    now = indexed.inputs.registry.begun
+    recent = {i: (status, at) for i, (status, at) in indexed.memory.asked.items() if now - at < LAG}
     return dict(sorted({**recent, **{a.id: (a.status, now) for a in actions if isinstance(a, SetHealth)}}.items()))
 
 
-def _terminating(scene: Snapshot, wanted: Container[str]) -> dict[str, float]:
+def _terminating(indexed: IndexedInputs, wanted: Container[str]) -> dict[str, float]:
     """Registered pods once seen Terminating or finished, so wanted no more: when the first time.
     Forgotten with their instance.
     """
-    old = scene.memory.terminating
-    found = dict(old) if scene.hidden else {}
-    for instances in scene.ours.values():
+    old = indexed.memory.terminating
+    found = dict(old) if indexed.hidden else {}
+    for instances in indexed.ours.values():
         for instance in instances:
             if instance.id in wanted:
                 continue
             cluster, uid = instance.attributes.get(ep.CLUSTER, ""), instance.attributes.get(ep.POD_UID, "")
-            key, since = pod_key(cluster, uid), scene.terminating(cluster, uid)
-            if cluster in scene.seen:
-                pod = scene.pods(cluster).get(uid)
+            key, since = pod_key(cluster, uid), indexed.terminating(cluster, uid)
+            if cluster in indexed.seen:
+                pod = indexed.pods(cluster).get(uid)
                 if (pod is None and since is not None) or (pod is not None and pod.dead):
-                    found[key] = scene.seen[cluster].begun if since is None else since
-            elif since is not None and cluster in scene.unseen:
+                    found[key] = indexed.seen[cluster].begun if since is None else since
+            elif since is not None and cluster in indexed.unseen:
                 found[key] = since
     return found

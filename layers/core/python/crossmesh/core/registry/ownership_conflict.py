@@ -4,7 +4,7 @@ other.
 They go on when one of them ends, or when a person decides. Two tags of a service carry the
 conflict:
 - `crossmesh:deployment/<owner>` is the ownership tag: the id of the deployment that writes here.
-- `crossmesh:contested/<owner>` is a claim: a deployment that finds another id in the ownership tag
+- `crossmesh:conflict/<owner>` is a claim: a deployment that finds another id in the ownership tag
   writes its own id and an expiry (seconds since the epoch), and nothing else. It renews the claim
   while it runs, so the other deployment goes on at most LIFE after the claimant has gone.
   `crossmesh resume SERVICE` decides for the deployment on which it is run. That deployment takes
@@ -30,7 +30,7 @@ def deployment_tag(owner: str) -> str:
 
 def conflict_tag(owner: str) -> str:
     """The tag key under which the one that stopped names itself."""
-    return f"crossmesh:contested/{owner}"
+    return f"crossmesh:conflict/{owner}"
 
 
 class OwnershipConflict(msgspec.Struct, frozen=True, kw_only=True):

@@ -247,7 +247,7 @@ class PlannerState(msgspec.Struct, frozen=True, kw_only=True):
     unshared: dict[str, float] = {}
     # Instance id -> when we registered it and discovery proved it; kept 10 minutes
     registered: dict[str, float] = {}
-    # Instance id -> when another hand had removed it since; kept 10 minutes
+    # Instance id -> when another writer had removed it since; kept 10 minutes
     lost: dict[str, tuple[float, ...]] = {}
     # Service's key -> (since when it is stopped, which instance showed it)
     competing_writers: dict[str, tuple[float, str]] = {}

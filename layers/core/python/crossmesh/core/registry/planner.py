@@ -29,7 +29,7 @@ from crossmesh.core.registry.namespaces import CREATE
 from crossmesh.core.registry.next_state import next_state
 from crossmesh.core.registry.ownership_conflict import deployment_tag
 from crossmesh.core.registry.plan import OpenGate, Register, RegistryPlan, Withheld, WithheldWhy
-from crossmesh.core.registry.planning import PlanBuilder, PlanInputs, Snapshot
+from crossmesh.core.registry.planning import IndexedInputs, PlanBuilder, PlanInputs
 from crossmesh.core.registry.registrations import (
     capacity_of,
     ensure_service,
@@ -59,59 +59,59 @@ def plan(inputs: PlanInputs) -> RegistryPlan:
 
 def planned(inputs: PlanInputs) -> PlanResult:
     """The same, with the endpoint decision that the plan carries out."""
-    scene, draft = Snapshot(inputs), PlanBuilder()
-    endpoints, claimed = ep.desired(inputs.topology.nodes, scene.clusters, scene.seen.values(), owner=scene.owner)
-    endpoints = in_place(scene, endpoints)
-    drained = bool(scene.operator.draining)  # every instance goes, whatever its pod is
+    indexed, draft = IndexedInputs(inputs), PlanBuilder()
+    endpoints, claimed = ep.desired(inputs.topology.nodes, indexed.clusters, indexed.seen.values(), owner=indexed.owner)
+    endpoints = in_place(indexed, endpoints)
+    drained = bool(indexed.operator.draining)  # every instance goes, whatever its pod is
     wanted = () if drained else endpoints
-    judged = decided(scene, wanted, () if drained else claimed)
-    made = _plan(scene, draft, wanted, () if drained else claimed, judged)
+    judged = decided(indexed, wanted, () if drained else claimed)
+    made = _plan(indexed, draft, wanted, () if drained else claimed, judged)
     decision = EndpointDecision(endpoints=endpoints, decided=guarded(judged, made.withheld), claimed=claimed)
     return PlanResult(endpoints=decision, plan=made)
 
 
 def _plan(
-    scene: Snapshot,
+    indexed: IndexedInputs,
     draft: PlanBuilder,
     wanted: tuple[ep.Endpoint, ...],
     claimed: tuple[ep.Claimed, ...],
     judged: tuple[DecidedEndpoint, ...],
 ) -> RegistryPlan:
-    inputs, contest = scene.inputs, detect_competing_writer(scene, wanted)
+    inputs, competing = indexed.inputs, detect_competing_writer(indexed, wanted)
     by_key: dict[str, list[ep.Endpoint]] = defaultdict(list)
     for endpoint in wanted:
         by_key[endpoint.key].append(endpoint)
     draft.withheld += map(_claimed, claimed)
-    pending_deletions = _plan_services(scene, draft, contest, by_key, by_service(judged))
-    prune_empty_services(scene, draft)
-    write_conflict_tags(scene, draft)
+    pending_deletions = _plan_services(indexed, draft, competing, by_key, by_service(judged))
+    prune_empty_services(indexed, draft)
+    write_conflict_tags(indexed, draft)
     draft.withheld += [
         Withheld(what="service", service=key, id="", why="conflict", detail=_TWO)
-        for key in scene.conflict.conflicting_deployments
+        for key in indexed.conflict.conflicting_deployments
     ]
-    draft.notes |= {*scene.conflict.notes, *_controllers(scene), *_shifts(scene)}
+    draft.notes |= {*indexed.conflict.notes, *_controllers(indexed), *_shifts(indexed)}
     actions = draft.actions()
     return RegistryPlan(
         actions=actions,
-        gates=_gates(scene, wanted, draft) if inputs.settings.readiness_gate else (),
+        gates=_gates(indexed, wanted, draft) if inputs.settings.readiness_gate else (),
         withheld=tuple(sorted(draft.withheld, key=lambda w: (w.service, w.what, w.id, w.why))),
-        memory=next_state(scene, {e.id for e in wanted}, actions, pending_deletions, contest),
+        memory=next_state(indexed, {e.id for e in wanted}, actions, pending_deletions, competing),
         notes=tuple(sorted(draft.notes)),
         endpoints=len(wanted),
-        registered=sum(map(len, scene.ours.values())),
+        registered=sum(map(len, indexed.ours.values())),
         again_at=min((w.until for w in draft.withheld if w.until), default=0.0),
-        begun=min([inputs.registry.begun, *(view.begun for view in scene.seen.values())]),
-        conflict=bool(scene.conflict.conflicting_deployments),
+        begun=min([inputs.registry.begun, *(view.begun for view in indexed.seen.values())]),
+        conflict=bool(indexed.conflict.conflicting_deployments),
         discovery={s.key: s.discovered_by for s in inputs.registry.services if s.http_name or s.account},
-        moving=(moving(inputs.topology.nodes, scene.ours) if actions or draft.withheld else ()),
-        pods_pending=bool(actions) and ep.pods_pending(inputs.topology.nodes, scene.clusters, scene.seen.values()),
+        moving=(moving(inputs.topology.nodes, indexed.ours) if actions or draft.withheld else ()),
+        pods_pending=bool(actions) and ep.pods_pending(inputs.topology.nodes, indexed.clusters, indexed.seen.values()),
     )
 
 
 def _plan_services(
-    scene: Snapshot,
+    indexed: IndexedInputs,
     draft: PlanBuilder,
-    contest: CompetingWriter,
+    competing: CompetingWriter,
     by_key: dict[str, list[ep.Endpoint]],
     judged: dict[str, dict[str, DecidedEndpoint]],
 ) -> dict[str, float]:
@@ -120,21 +120,21 @@ def _plan_services(
     """
     pending: list[tuple[ServiceView, list[Deletion], dict[str, list[str]]]] = []
     added: dict[str, str] = {}
-    for key in sorted(scene.named | scene.services.keys()):
-        service, wanted = scene.services.get(key), by_key.get(key, [])
+    for key in sorted(indexed.named | indexed.services.keys()):
+        service, wanted = indexed.services.get(key), by_key.get(key, [])
         problem = service.problem if service is not None else None
         if service is None or problem is not None or not service.namespace_type:
             _hold_all(draft, key, wanted, problem or _NO_NAMESPACE)
             continue
-        removals, gained = _plan_adds(scene, draft, contest, service, wanted, judged.get(key, {}))
+        removals, gained = _plan_adds(indexed, draft, competing, service, wanted, judged.get(key, {}))
         added |= {ident: key for ids in gained.values() for ident in ids}
         pending.append((service, removals, gained))
     lacking = {held.id for held in draft.withheld if held.what == "register"}
     pending_deletions: dict[str, float] = {}
     for service, removals, gained in pending:
         if removals:
-            adds, health = Additions(gained=gained, added=added, lacking=lacking), health_of(scene, service)
-            pending_deletions |= plan_deregistrations(scene, draft, service, removals, adds, health)
+            adds, health = Additions(gained=gained, added=added, lacking=lacking), health_of(indexed, service)
+            pending_deletions |= plan_deregistrations(indexed, draft, service, removals, adds, health)
     return pending_deletions
 
 
@@ -151,9 +151,9 @@ def _hold_all(draft: PlanBuilder, key: str, wanted: list[ep.Endpoint], problem: 
 
 
 def _plan_adds(
-    scene: Snapshot,
+    indexed: IndexedInputs,
     draft: PlanBuilder,
-    contest: CompetingWriter,
+    competing: CompetingWriter,
     service: ServiceView,
     wanted: list[ep.Endpoint],
     judged: dict[str, DecidedEndpoint],
@@ -163,22 +163,24 @@ def _plan_adds(
     """
     key = service.key
     removals = deletion_candidates(draft, service, judged)
-    if scene.conflict.conflicting_deployments or key in contest.stopped:
+    if indexed.conflict.conflicting_deployments or key in competing.stopped:
         have = {i.id for i in service.instances}
-        why: WithheldWhy = "conflict" if scene.conflict.conflicting_deployments else "competing-writer"
-        detail = _TWO if scene.conflict.conflicting_deployments else contest.text(key)
+        why: WithheldWhy = "conflict" if indexed.conflict.conflicting_deployments else "competing-writer"
+        detail = _TWO if indexed.conflict.conflicting_deployments else competing.text(key)
         draft.hold_adds((e for e in wanted if e.id not in have), why, detail)
         withhold_all(draft, service, removals, why)
         return [], {}
-    unwell = is_unwell(scene, draft, service, judged)
-    removals += [*unwell, *left_behind(scene, draft, service, wanted)]
-    health = health_of(scene, service)
-    writable = calm(scene, draft, service, registrable(scene, draft, service, wanted), health)
-    ensure_service(scene, draft, service, writable)
+    unwell = is_unwell(indexed, draft, service, judged)
+    removals += [*unwell, *left_behind(indexed, draft, service, wanted)]
+    health = health_of(indexed, service)
+    writable = calm(indexed, draft, service, registrable(indexed, draft, service, wanted), health)
+    ensure_service(indexed, draft, service, writable)
     leaving = frozenset(r.instance.id for r in removals if r.why == "dead")
-    gained = register(scene, draft, service, writable, capacity_of(service, leaving, more=len(removals) > len(leaving)))
-    recover(scene, draft, service, writable, unwell, health)
-    if scene.policy.removals == "upsert-only" and not scene.operator.draining:
+    gained = register(
+        indexed, draft, service, writable, capacity_of(service, leaving, more=len(removals) > len(leaving))
+    )
+    recover(indexed, draft, service, writable, unwell, health)
+    if indexed.policy.removals == "upsert-only" and not indexed.operator.draining:
         withhold_all(draft, service, removals, "policy")
         return [], gained
     return removals, gained
@@ -205,42 +207,42 @@ def _claimed(claimed: ep.Claimed) -> Withheld:
     )
 
 
-def _controllers(scene: Snapshot) -> list[str]:
+def _controllers(indexed: IndexedInputs) -> list[str]:
     """What a person must know of AWS's controller beside us."""
     beside = [
         f"{name}: AWS's App Mesh controller runs there ({deployment}) and would undo our writes, so nothing of {name}"
         " is written but what takes out dead pods. Take the Cloud Map and App Mesh write rights from its role, keep"
         f" its webhook running, and say `controller: injector-only` for {name} in crossmesh.yaml"
         " (docs/how-to/take-over.md); `controller: none` if it is no such controller"
-        for name, deployment in scene.controlled.items()
+        for name, deployment in indexed.controlled.items()
     ]
-    if not scene.inputs.settings.readiness_gate:
+    if not indexed.inputs.settings.readiness_gate:
         beside += [
             f"{name}: {shut} pods wait for the readiness gate {GATE}, which nobody opens; `readiness_gate: true` lets"
             " crossmesh (docs/how-to/take-over.md)"
-            for name, view in scene.seen.items()
-            if name not in scene.controlled and (shut := sum(1 for pod in view.pods if pod.gate == "closed"))
+            for name, view in indexed.seen.items()
+            if name not in indexed.controlled and (shut := sum(1 for pod in view.pods if pod.gate == "closed"))
         ]
     return beside + [
         f"{name}: cannot tell whether AWS's App Mesh controller runs there: {view.controller_unknown}; apply"
         " clusters/reader.yaml of this version"
-        for name, view in scene.seen.items()
-        if view.controller_unknown and not scene.clusters[name].controller
+        for name, view in indexed.seen.items()
+        if view.controller_unknown and not indexed.clusters[name].controller
     ]
 
 
-def _shifts(scene: Snapshot) -> list[str]:
+def _shifts(indexed: IndexedInputs) -> list[str]:
     """Zones that traffic was shifted away from."""
     found = [
         f"{name}: traffic was shifted away from zone {zone} (ARC): its pods leave Cloud Map until the shift ends; those"
         " of a virtual node that has none elsewhere stay"
-        for name, view in scene.seen.items()
+        for name, view in indexed.seen.items()
         for zone in view.shifted
     ]
     return found + [
         f"{name}: cannot tell whether a zone is shifted: {view.shift_unknown}; apply clusters/reader.yaml of this"
         " version"
-        for name, view in scene.seen.items()
+        for name, view in indexed.seen.items()
         if view.shift_unknown
     ]
 
@@ -249,15 +251,15 @@ def _place(endpoint: ep.Endpoint) -> tuple[str, str]:
     return endpoint.attributes[ep.NAMESPACE], endpoint.attributes[ep.POD]
 
 
-def _gates(scene: Snapshot, wanted: tuple[ep.Endpoint, ...], draft: PlanBuilder) -> tuple[OpenGate, ...]:
+def _gates(indexed: IndexedInputs, wanted: tuple[ep.Endpoint, ...], draft: PlanBuilder) -> tuple[OpenGate, ...]:
     """Closed readiness gates of pods that stand registered, or are being registered."""
-    closed = {(name, pod.uid) for name, view in scene.seen.items() for pod in view.pods if pod.gate == "closed"}
-    there = {i.id for instances in scene.ours.values() for i in instances} if closed else set()
+    closed = {(name, pod.uid) for name, view in indexed.seen.items() for pod in view.pods if pod.gate == "closed"}
+    there = {i.id for instances in indexed.ours.values() for i in instances} if closed else set()
     there |= {action.id for action in draft.actions() if isinstance(action, Register)} if closed else set()
     return tuple(
         OpenGate(
             cluster=e.cluster, pod=e.pod, place=_place(e), uid=e.uid, namespace=e.namespace, service=e.service, id=e.id
         )
         for e in wanted
-        if (e.cluster, e.uid) in closed and e.id in there and e.cluster not in scene.controlled
+        if (e.cluster, e.uid) in closed and e.id in there and e.cluster not in indexed.controlled
     )

@@ -44,7 +44,7 @@ class PlanInputs(msgspec.Struct, frozen=True, kw_only=True):
     outliers: dict[str, Outlier] = {}
 
 
-class Snapshot:
+class IndexedInputs:
     """The inputs by cluster, pod and service. Never changed once made."""
 
     def __init__(self, inputs: PlanInputs) -> None:

@@ -15,18 +15,20 @@ from crossmesh.core.observed import Instance, ServiceView
 from crossmesh.core.registry import endpoints as ep
 from crossmesh.core.registry.ownership_conflict import deployment_tag
 from crossmesh.core.registry.plan import CreateService, Register, TagService
-from crossmesh.core.registry.planning import PlanBuilder, Snapshot
+from crossmesh.core.registry.planning import IndexedInputs, PlanBuilder
 from crossmesh.core.registry.service_demands import lack, records_of, satisfied
 from crossmesh.core.registry.shared_addresses import holders, may_take_over
 
 SERVICE_LIMIT = 1_000  # instances per service, fixed (Cloud Map quotas page)
 
 
-def ensure_service(scene: Snapshot, draft: PlanBuilder, service: ServiceView, wanted: Sequence[ep.Endpoint]) -> None:
+def ensure_service(
+    indexed: IndexedInputs, draft: PlanBuilder, service: ServiceView, wanted: Sequence[ep.Endpoint]
+) -> None:
     """The service exists and carries our deployment's mark, before anything is written into it."""
     if not wanted:
         return
-    mark = {deployment_tag(scene.owner): scene.inputs.deployment}
+    mark = {deployment_tag(indexed.owner): indexed.inputs.deployment}
     if not service.id:
         action = CreateService(
             namespace=service.namespace,
@@ -35,12 +37,12 @@ def ensure_service(scene: Snapshot, draft: PlanBuilder, service: ServiceView, wa
             dns=service.namespace_type == "DNS_PRIVATE",
             api_only=service.namespace_type == "DNS_PUBLIC",
             ipv6=ep.IPV4 not in wanted[0].attributes,
-            tags={OWNER_TAG: scene.owner, **mark},
-            creator=f"{scene.owner}/{service.key}",
+            tags={OWNER_TAG: indexed.owner, **mark},
+            creator=f"{indexed.owner}/{service.key}",
             reason=f"{wanted[0].node} names it and it does not exist",
         )
         draft.act(service.key, action)
-    elif deployment_tag(scene.owner) not in service.tags:
+    elif deployment_tag(indexed.owner) not in service.tags:
         reason = "leave this deployment's mark before writing into it"
         draft.act(
             service.key,
@@ -48,14 +50,14 @@ def ensure_service(scene: Snapshot, draft: PlanBuilder, service: ServiceView, wa
         )
 
 
-def write_conflict_tags(scene: Snapshot, draft: PlanBuilder) -> None:
+def write_conflict_tags(indexed: IndexedInputs, draft: PlanBuilder) -> None:
     """To another deployment of our owner: that we found it there, or that a person decided against
     it.
     """
-    for key, tags in scene.conflict.tags.items():
-        service = scene.services[key]
+    for key, tags in indexed.conflict.tags.items():
+        service = indexed.services[key]
         reason = "another deployment uses this owner: tell it so"
-        if deployment_tag(scene.owner) in tags:
+        if deployment_tag(indexed.owner) in tags:
             reason = f"`crossmesh resume {key}`: this deployment is the one"
         draft.act(
             key,
@@ -83,21 +85,21 @@ def capacity_of(service: ServiceView, leaving: frozenset[str], *, more: bool) ->
 
 
 def register(
-    scene: Snapshot, draft: PlanBuilder, service: ServiceView, wanted: Sequence[ep.Endpoint], room: Capacity
+    indexed: IndexedInputs, draft: PlanBuilder, service: ServiceView, wanted: Sequence[ep.Endpoint], room: Capacity
 ) -> dict[str, list[str]]:
     """Add and change; the ids that each virtual node gains. What has no room yet waits for the next
     pass, and freezes nothing else.
     """
     have, held = {i.id: i for i in service.instances}, holders(service)
-    alone = service.key in scene.memory.unshared
+    alone = service.key in indexed.memory.unshared
     gained: dict[str, list[str]] = {}
     touched: list[ep.Endpoint] = []
     newcomers = [endpoint for endpoint in wanted if endpoint.id not in have]
     if alone:
         newcomers = [e for e in newcomers if not _taken(draft, service, e, held, room)]
-    for count, endpoint in enumerate(_in_turn(scene, service, newcomers, room), start=1):
+    for count, endpoint in enumerate(_in_turn(indexed, service, newcomers, room), start=1):
         if count > room.later:
-            draft.hold_add(endpoint, "service-full", _FULL, until=scene.inputs.registry.begun if room.more else 0.0)
+            draft.hold_add(endpoint, "service-full", _FULL, until=indexed.inputs.registry.begun if room.more else 0.0)
             continue
         gained.setdefault(endpoint.node, []).append(endpoint.id)
         touched.append(endpoint)
@@ -109,7 +111,7 @@ def register(
     touched += [
         endpoint
         for endpoint in wanted
-        if endpoint.id in have and _changed(scene, draft, service, endpoint, have[endpoint.id])
+        if endpoint.id in have and _changed(indexed, draft, service, endpoint, have[endpoint.id])
     ]
     draft.notes |= set(_dropped(service.key, touched))
     return gained
@@ -132,12 +134,14 @@ def _taken(
     return True
 
 
-def _changed(scene: Snapshot, draft: PlanBuilder, service: ServiceView, endpoint: ep.Endpoint, old: Instance) -> bool:
+def _changed(
+    indexed: IndexedInputs, draft: PlanBuilder, service: ServiceView, endpoint: ep.Endpoint, old: Instance
+) -> bool:
     """Plan what differs in the instance that stands under an endpoint's id, if it is the
     endpoint's.
     """
     wanted = {**old.attributes, **endpoint.attributes}
-    if may_take_over(scene, service, old, endpoint):
+    if may_take_over(indexed, service, old, endpoint):
         reason = (
             f"AWS's controller left it; {service.key} takes no second instance with the address of pod {endpoint.pod}"
         )
@@ -145,7 +149,7 @@ def _changed(scene: Snapshot, draft: PlanBuilder, service: ServiceView, endpoint
     elif not _same_pod(old, endpoint):
         whose = (
             "an instance without our mark"
-            if old.attributes.get(ep.OWNER) != scene.owner
+            if old.attributes.get(ep.OWNER) != indexed.owner
             else "an instance of another cluster or pod"
         )
         draft.hold_add(endpoint, "foreign-id", f"{whose} stands under this id in {service.key}")
@@ -158,14 +162,14 @@ def _changed(scene: Snapshot, draft: PlanBuilder, service: ServiceView, endpoint
 
 
 def _in_turn(
-    scene: Snapshot, service: ServiceView, newcomers: Sequence[ep.Endpoint], room: Capacity
+    indexed: IndexedInputs, service: ServiceView, newcomers: Sequence[ep.Endpoint], room: Capacity
 ) -> Sequence[ep.Endpoint]:
     """Newcomers by id; where not all find room, the cluster that has least there first, so that
     none takes the places of all.
     """
     if len(newcomers) <= room.later:
         return newcomers
-    turns = Counter(i.attributes.get(ep.CLUSTER, "") for i in scene.ours[service.key] if i.id not in room.leaving)
+    turns = Counter(i.attributes.get(ep.CLUSTER, "") for i in indexed.ours[service.key] if i.id not in room.leaving)
     placed = []
     for endpoint in newcomers:
         placed.append((turns[endpoint.cluster], endpoint.id, endpoint))
@@ -220,18 +224,18 @@ _FULL = (
 
 
 def registrable(
-    scene: Snapshot, draft: PlanBuilder, service: ServiceView, wanted: Sequence[ep.Endpoint]
+    indexed: IndexedInputs, draft: PlanBuilder, service: ServiceView, wanted: Sequence[ep.Endpoint]
 ) -> list[ep.Endpoint]:
     """Those that may be written: not of a cluster where AWS's controller would undo it, and with
     all that the service's records and checks demand.
     """
-    records = records_of(service, [e for e in wanted if e.cluster not in scene.controlled])
-    if not scene.controlled and satisfied(service, records, wanted):
+    records = records_of(service, [e for e in wanted if e.cluster not in indexed.controlled])
+    if not indexed.controlled and satisfied(service, records, wanted):
         return list(wanted)
-    have = {i.id for i in scene.ours[service.key]}
+    have = {i.id for i in indexed.ours[service.key]}
     found = []
     for endpoint in wanted:
-        if endpoint.cluster in scene.controlled:
+        if endpoint.cluster in indexed.controlled:
             if endpoint.id not in have:
                 draft.hold_add(endpoint, "controller", f"AWS's controller runs in {endpoint.cluster}; see the notes")
         elif held := lack(service, records, endpoint.attributes):

@@ -16,16 +16,16 @@ import msgspec
 from crossmesh.core.observed import Instance, ServiceView
 from crossmesh.core.registry import endpoints as ep
 from crossmesh.core.registry.adoption import pod_of
-from crossmesh.core.registry.planning import Snapshot
+from crossmesh.core.registry.planning import IndexedInputs
 
 
-def in_place(scene: Snapshot, wanted: Sequence[ep.Endpoint]) -> tuple[ep.Endpoint, ...]:
+def in_place(indexed: IndexedInputs, wanted: Sequence[ep.Endpoint]) -> tuple[ep.Endpoint, ...]:
     """The endpoints, under the ids by which their pods stand, or may be taken over, where no second
     instance with their address is taken.
     """
-    if not scene.memory.unshared:
+    if not indexed.memory.unshared:
         return tuple(wanted)
-    standing = {key: _standing(scene, key) for key in scene.memory.unshared if key in scene.services}
+    standing = {key: _standing(indexed, key) for key in indexed.memory.unshared if key in indexed.services}
     claims = Counter((e.key, e.pod, e.address) for e in wanted if e.key in standing)
     found = []
     for endpoint in wanted:
@@ -50,20 +50,20 @@ class _Ids(msgspec.Struct, frozen=True, kw_only=True):
     left: dict[tuple[str, str], str]
 
 
-def _standing(scene: Snapshot, key: str) -> _Ids:
-    left = scene.left.get(key, ()) if scene.adopting else ()
+def _standing(indexed: IndexedInputs, key: str) -> _Ids:
+    left = indexed.left.get(key, ()) if indexed.adopting else ()
     return _Ids(
-        known=frozenset(i.id for i in scene.services[key].instances),
-        ours={(i.attributes.get(ep.CLUSTER, ""), i.attributes.get(ep.POD_UID, "")): i.id for i in scene.ours[key]},
+        known=frozenset(i.id for i in indexed.services[key].instances),
+        ours={(i.attributes.get(ep.CLUSTER, ""), i.attributes.get(ep.POD_UID, "")): i.id for i in indexed.ours[key]},
         left={(pod_of(i), ep.address_of(i)): i.id for i in left},
     )
 
 
-def may_take_over(scene: Snapshot, service: ServiceView, old: Instance, endpoint: ep.Endpoint) -> bool:
+def may_take_over(indexed: IndexedInputs, service: ServiceView, old: Instance, endpoint: ep.Endpoint) -> bool:
     """Whether an instance of AWS's controller is marked as ours where it stands."""
-    if service.key not in scene.memory.unshared or not scene.adopting:
+    if service.key not in indexed.memory.unshared or not indexed.adopting:
         return False
-    return old in scene.left.get(service.key, ()) and (pod_of(old), ep.address_of(old)) == (
+    return old in indexed.left.get(service.key, ()) and (pod_of(old), ep.address_of(old)) == (
         endpoint.pod,
         endpoint.address,
     )

@@ -9,7 +9,7 @@ from crossmesh.core import bounds
 _MOST = 1_000  # bytes kept of a cause
 _MEANS = {  # how a function's refusal to start begins (runtime.live_context) -> what it means
     "ConfigError: ": (
-        "settings or manifests have mistakes (`crossmesh validate` names them all with their cures; then deploy"
+        "settings or manifests have mistakes (`crossmesh validate` names them all with their fixes; then deploy"
         " again): "
     ),
     "RefusedError: OtherParameters: ": "settings and parameters disagree: ",
