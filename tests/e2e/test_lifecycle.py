@@ -1,4 +1,4 @@
-"""A deployment's life as `sam` drives it: it only observes first, applies, is upgraded under a run, deleted, made again, drained; and it meets other deployments.
+"""A deployment's life as `sam` drives it: it only observes first, applies, is upgraded under a run, deleted, made again, drained; others beside it.
 
 In a world of its own, for a first deployment is part of it. The same at every point of a run is tried in memory: tests/unit/steps/test_life_cycle.py.
 """

@@ -1,4 +1,4 @@
-"""What AWS's controller left in Cloud Map is taken over: ours first, theirs out after; what has no pod any more under the deletion guard; nobody else's, ever."""
+"""What AWS's controller left in Cloud Map is taken over: ours first, theirs out after; what has no pod, under the deletion guard; nobody else's."""
 
 import msgspec
 import pytest
