@@ -53,7 +53,7 @@ def test_a_step_that_may_write_a_lease_may_update_the_table(function: str) -> No
     ways = (
         r"lease\.(check|take|give_back|drop)\(",
         r"write_lease|ask_again|left_behind|\benter\(",
-        r"outliers\.review|traffic_shifts\.record",
+        r"outliers\.review|(shifts|traffic_shifts)\.record",
         r"canary_runs\.(begin|end)\(",
     )
     writes = any(re.search(way, text) for way in ways)
