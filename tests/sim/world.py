@@ -514,7 +514,7 @@ class World:
         return "drift"
 
     def _do_rob(self, event: Event, _: Any) -> str:
-        """Another hand deregisters one of ours."""
+        """Another writer deregisters one of ours."""
         victim = self._victim(event)
         if victim is None:
             return ""
@@ -579,7 +579,7 @@ class World:
         return ""
 
     def _do_unmark(self, _: Event, __: Any) -> str:
-        """Another hand takes all tags from the services, as they are where somebody else made them."""
+        """Another writer takes all tags from the services, as they are where somebody else made them."""
         for service in self.cloud_map.services.values():
             tags = self.cloud_map.call("ListTagsForResource", {"ResourceARN": service.arn})["Tags"]
             self._hand("UntagResource", {"ResourceARN": service.arn, "TagKeys": [tag["Key"] for tag in tags]})
@@ -590,7 +590,7 @@ class World:
         simulation.operator(resumed=dict.fromkeys(simulation.memory().conflicting_deployments, self.clock()))
 
     def _do_usurp(self, event: Event, _: Any) -> str:
-        """Another hand puts an instance of its own under the id of one of ours."""
+        """Another writer puts an instance of its own under the id of one of ours."""
         victim = self._victim(event)
         if victim is None:
             return ""
