@@ -138,9 +138,9 @@ def test_words_and_phrases_that_are_gone_stay_out_of_every_file() -> None:
         ("tests/unit/test_a.py", "def test_a_sick_pod() -> None: ..."),
         ("tests/unit/test_a.py", 'X = "the brake holds"'),
         ("world/a.py", "def _neighbours(): ..."),
-        ("docs/a.md", "removed by another\nhand twice"),
+        ("docs/README.md", "removed by another\nhand twice"),
         ("template.yaml", "aws:TagKeys: [crossmesh:contested/demo]"),
-        ("docs/a.md", "A brake, not a wall"),
+        ("docs/README.md", "A brake, not a wall"),
     ],
 )
 def test_a_planted_word_or_phrase_is_found_in_any_file(name: str, planted: str) -> None:
