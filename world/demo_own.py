@@ -49,7 +49,9 @@ class OwnEnvoys:
             wait_for(lambda cluster=cluster: not cluster.items("Pod", "crossmesh", SERVERS), 30, "no server")
         counts = app.mix(40)
         check(counts.keys() <= {"blue", "red"}, f"no server of Envoys runs: 40 requests, {dict(counts)}")
-        app.tell("aws", "faults", {"service": "servicediscovery", "status": 503})
+        app.tell(
+            "aws", "faults", {"principal": f".*{app.stack}-.*", "service": "servicediscovery", "code": "ServiceUnavailable", "status": 503}
+        )
         for name in app.document["clusters"]:
             Cluster(app.document, name).scale("crossmesh", "crossmesh-xds", 2)
         old = next(pod["metadata"]["name"] for pod in colours.ready_pods("appmesh-demo", "app=colorapp,version=blue"))
