@@ -47,9 +47,16 @@ def keeper(request: pytest.FixtureRequest) -> Ground:
     return request.param  # type: ignore[no-any-return]
 
 
+@pytest.fixture(params=[ground for ground in GROUNDS if ground.shared], ids=lambda ground: ground.name)
+def sharer(request: pytest.FixtureRequest) -> Ground:
+    """A backend whose mesh others may write into, too."""
+    return request.param  # type: ignore[no-any-return]
+
+
 def seen(world: MemoryWorld, where: Context, endpoints: EndpointDecision | None = None) -> drivers.MeshPass:
     """What a pass would do now."""
-    passing = drivers.observe_and_plan(where, None, adopt=where.settings.mesh.adopt, beside=RegistryPlan(), endpoints=endpoints)
+    decided = EndpointDecision() if endpoints is None else endpoints
+    passing = drivers.observe_and_plan(where, None, adopt=where.settings.mesh.adopt, beside=RegistryPlan(), endpoints=decided)
     return drive(passing, world.ports)
 
 
@@ -143,30 +150,30 @@ def test_a_run_cut_at_any_call_and_started_again_ends_exact(ground: Ground, name
 
 @pytest.mark.parametrize("owner", ["other", ""])
 @pytest.mark.parametrize("then", [ONE, (HEAD, node("b"), router(route("two", "b")), service())], ids=["declared", "not declared"])
-def test_what_is_not_ours_is_neither_changed_nor_removed_and_told_where_it_differs(keeper: Ground, owner: str, then: tuple[str, ...]) -> None:
-    world, where = keeper.world(), declared(keeper.name, *then)
-    assert keeper.target is not None
-    reconcile(world, declared(keeper.name, *ONE))
-    keeper.foreign(world, keeper.target, owner)
-    theirs = keeper.held(world)[keeper.target]
+def test_what_is_not_ours_is_neither_changed_nor_removed_and_told_where_it_differs(sharer: Ground, owner: str, then: tuple[str, ...]) -> None:
+    world, where = sharer.world(), declared(sharer.name, *then)
+    assert sharer.target is not None
+    reconcile(world, declared(sharer.name, *ONE))
+    sharer.foreign(world, sharer.target, owner)
+    theirs = sharer.held(world)[sharer.target]
     answer = reconcile(world, where)
-    assert keeper.held(world)[keeper.target] == theirs
+    assert sharer.held(world)[sharer.target] == theirs
     held = {one.target: one for one in kept(world, answer).withheld}
     if then is ONE:
         assert answer.withheld == 1
-        assert held[keeper.target].detail
-        assert held[keeper.target].fix
+        assert held[sharer.target].detail
+        assert held[sharer.target].fix
     assert reconcile(world, where).actions == 0
 
 
 @pytest.mark.parametrize(("owner", "taken"), [("", True), ("other", False)])
-def test_adopting_takes_over_what_nobody_marked_and_nothing_else(keeper: Ground, owner: str, taken: bool) -> None:
-    world, where = keeper.world(), declared(keeper.name, *ONE, adopt=True)
-    assert keeper.target is not None
+def test_adopting_takes_over_what_nobody_marked_and_nothing_else(sharer: Ground, owner: str, taken: bool) -> None:
+    world, where = sharer.world(), declared(sharer.name, *ONE, adopt=True)
+    assert sharer.target is not None
     reconcile(world, where)
-    keeper.foreign(world, keeper.target, owner)
+    sharer.foreign(world, sharer.target, owner)
     answer = reconcile(world, where)
-    assert keeper.exact(world, where) is taken
+    assert sharer.exact(world, where) is taken
     assert (answer.applied, answer.withheld) == ((1, 0) if taken else (0, 1))
     assert reconcile(world, where).actions == 0
 
@@ -245,17 +252,17 @@ def test_outcomes_name_the_changes_of_the_summary(keeper: Ground) -> None:
 # --- what everybody else makes of it
 
 
-def test_look_and_report_count_the_changes_and_tell_what_is_withheld(keeper: Ground) -> None:
-    world, where = keeper.world(), declared(keeper.name, *ONE)
-    assert keeper.target is not None
+def test_look_and_report_count_the_changes_and_tell_what_is_withheld(sharer: Ground) -> None:
+    world, where = sharer.world(), declared(sharer.name, *ONE)
+    assert sharer.target is not None
     reconcile(world, where)
-    keeper.foreign(world, keeper.target, "other")
+    sharer.foreign(world, sharer.target, "other")
     asked = starting(world, where)
     drive(reconcile_mesh.run(asked, where), world.ports)
     drive(report_run.run(report_run.Request(run=asked.run), where), world.ports)
     report = codec.decode(world.runs.get(state.key(asked.run.id, "report")) or b"", report_run.Report)
     assert (report.mesh_actions, report.mesh_withheld) == (0, 1)
-    assert any(str(keeper.target) in line for line in report.withheld)
+    assert any(str(sharer.target) in line for line in report.withheld)
     assert summary(RegistryPlan(), seen(world, where).summary)["withheld"] == report.withheld
 
 
@@ -304,7 +311,7 @@ def test_what_app_mesh_refuses_is_told_to_those_who_use_it_alone(texts: tuple[st
     made = build(load([("mesh.yaml", "".join(texts).encode())]).documents)
     assert code not in [finding.code for finding in made.findings], "the compiler knows no backend"
     told = {name: [f.code for f in unsupported(made, declared(name, HEAD).settings)] for name in BACKENDS}
-    assert told == {"appmesh": [code], "none": [], "toy": []}
+    assert told == {"appmesh": [code], "envoy": [], "none": [], "toy": []}
     assert [f.code for f in unsupported(made)] == [code], "without settings: as the default backend says"
 
 

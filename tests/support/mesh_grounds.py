@@ -3,10 +3,16 @@
 from typing import Any, Protocol
 
 import msgspec
+from crossmesh.adapters.memory import MemorySnapshots
 from crossmesh.core.keys import OWNER_TAG
 from crossmesh.core.mesh.backend import MeshTarget
+from crossmesh.core.mesh.xds.changes import bare, resources
+from crossmesh.core.mesh.xds.render import render
+from crossmesh.core.mesh.xds.snapshot import PublishedSnapshot, encoded
+from crossmesh.driver import drive
 from crossmesh.errors import ServiceGone
 from crossmesh.usecases.context import Context
+from crossmesh.usecases.mesh.envoy import publishing
 
 from tests.support import mesh_runs
 from tests.support.mesh_runs import declared_by
@@ -23,6 +29,7 @@ class Ground(Protocol):
 
     name: str
     target: MeshTarget | None
+    shared: bool  # whether others may hold resources beside ours
 
     def world(self) -> MemoryWorld:
         """A world with an empty mesh."""
@@ -53,6 +60,7 @@ def declared(name: str, *texts: str, **options: Any) -> Context:
 class AppMeshGround:
     name = "appmesh"
     target: MeshTarget | None = MeshTarget(mesh="shop", kind="route", parent="r_shop", name="one")
+    shared = True
 
     def world(self) -> MemoryWorld:
         return mesh_runs.new_world()
@@ -85,6 +93,7 @@ class NoGround:
 
     name = "none"
     target: MeshTarget | None = None
+    shared = False
 
     def world(self) -> MemoryWorld:
         world = mesh_runs.new_world()
@@ -122,6 +131,7 @@ class BoardWorld(MemoryWorld):
 class ToyGround:
     name = NAME
     target: MeshTarget | None = MeshTarget(mesh="shop", kind="route", parent="r_shop", name="one")
+    shared = True
 
     def world(self) -> MemoryWorld:
         return BoardWorld()
@@ -155,4 +165,79 @@ def board_of(world: MemoryWorld) -> MemoryBoard:
     return world.board
 
 
-GROUNDS: tuple[Ground, ...] = (AppMeshGround(), NoGround(), ToyGround())
+class EnvoyGround:
+    """A bucket and a pointer, which are ours alone."""
+
+    name = "envoy"
+    target: MeshTarget | None = MeshTarget(mesh="shop", kind="route", parent="r_shop", name="one")
+    shared = False
+
+    def world(self) -> MemoryWorld:
+        world = CountedWorld()
+        AppMeshGround().close(world)
+        return world
+
+    def held(self, world: MemoryWorld) -> dict[MeshTarget, Any]:
+        published = self._published(world)
+        return dict(resources(published.declared)) if published else {}
+
+    def writes(self, world: MemoryWorld) -> int:
+        assert isinstance(world, CountedWorld)
+        return world.counted.writes
+
+    def exact(self, world: MemoryWorld, where: Context) -> bool:
+        published = self._published(world)
+        assert published is not None
+        rendered = render(where.topology, where.settings.mesh.envoy)
+        proxies = {proxy.id: [encoded(part) for part in (proxy.clusters, proxy.listeners, proxy.routes)] for proxy in rendered.proxies}
+        served = {
+            ident: [bytes(part.resources) for part in (proxy.clusters, proxy.listeners, proxy.routes)]
+            for ident, proxy in published.proxies.items()
+        }
+        return resources(published.declared) == resources(bare(where.topology)) and served == proxies
+
+    def _published(self, world: MemoryWorld) -> PublishedSnapshot | None:
+        """What is published, whether anybody may ask or not."""
+        assert isinstance(world, CountedWorld)
+        there = MemorySnapshots(world.clock)
+        there.current, there.objects = world.counted.current, world.counted.objects
+        return drive(publishing.in_force(), {"Snapshots": there})
+
+    def foreign(self, world: MemoryWorld, target: MeshTarget, owner: str) -> None:
+        raise AssertionError("a snapshot is one owner's")
+
+    def close(self, world: MemoryWorld) -> None:
+        assert isinstance(world, CountedWorld)
+        world.counted.down = DOWN
+
+
+class CountedSnapshots(MemorySnapshots):
+    """Counts what is written; `down` is what every call raises."""
+
+    writes = 0
+    down: ServiceGone | None = None
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if name not in ("pointer", "move", "put", "get", "stored", "discard", "lineage"):
+            return found
+
+        def asked(*given: Any) -> Any:
+            if self.down is not None:
+                raise self.down
+            self.writes += name in ("move", "put", "discard")
+            return found(*given)
+
+        return asked
+
+
+class CountedWorld(MemoryWorld):
+    """A world whose snapshots are counted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mesh = mesh_runs.new_world().mesh
+        self.snapshots = self.counted = CountedSnapshots(self.clock)
+
+
+GROUNDS: tuple[Ground, ...] = (AppMeshGround(), EnvoyGround(), NoGround(), ToyGround())

@@ -2,15 +2,19 @@
 
 from typing import Any
 
+from crossmesh import codec
 from crossmesh.core.compiler.build import build
 from crossmesh.core.mesh.appmesh.diff import differences
 from crossmesh.core.mesh.appmesh.render import requests
 from crossmesh.core.mesh.appmesh.state import target_of
 from crossmesh.core.mesh.backend import MeshTarget
+from crossmesh.core.mesh.backends import backend_of
+from crossmesh.core.registry.decision import EndpointDecision
 from crossmesh.core.settings import ClusterSettings, ManifestSource, MeshSettings, Policy, Settings
 from crossmesh.driver import drive
 from crossmesh.manifests import load
 from crossmesh.steps import reconcile_mesh, take_lease
+from crossmesh.usecases import state
 from crossmesh.usecases.context import Context
 
 from tests.support.manifest_texts import HEAD, manifest, node
@@ -57,6 +61,8 @@ def starting(world: MemoryWorld, where: Context) -> reconcile_mesh.Request:
     world.executions.alive = {arn}
     world.clock.sleep(1)
     lease = drive(take_lease.run(take_lease.Request(id=f"m{world.count}", execution=arn), where), world.ports)
+    if backend_of(where.settings).before_registry:  # its runs always have the decision of their look
+        world.runs.put(state.key(lease.run.id, state.ENDPOINTS), codec.encode(EndpointDecision()))
     return reconcile_mesh.Request(run=lease.run)
 
 

@@ -12,6 +12,7 @@ from crossmesh.adapters.memory import (
     MemoryExecutions,
     MemoryRegistry,
     MemoryRunStore,
+    MemorySnapshots,
     MemoryState,
     MemoryTelemetry,
 )
@@ -38,7 +39,7 @@ class MemoryWorld:
         self.registry = MemoryRegistry()
         self.registry.namespaces[NAMESPACE] = ("ns-1", "DNS_PRIVATE")
         self.state, self.runs, self.executions, self.mesh = MemoryState(), MemoryRunStore(), MemoryExecutions(), MemoryMesh()
-        self.telemetry = MemoryTelemetry()
+        self.telemetry, self.snapshots = MemoryTelemetry(), MemorySnapshots(self.clock)
         self.count = 0
         self.more = False  # whether the last run went once more
         self.look_again: list[float] = []  # of each run: when it asked to look again, 0 = it did not
@@ -54,6 +55,7 @@ class MemoryWorld:
             "Executions": self.executions,
             "AppMeshApi": self.mesh,
             "Telemetry": self.telemetry,
+            "Snapshots": self.snapshots,
         }
 
     def look(self, context: Context) -> look.Response:

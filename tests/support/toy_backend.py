@@ -13,7 +13,9 @@ from crossmesh import codec
 from crossmesh.core.documents import Document, Finding
 from crossmesh.core.mesh import backends
 from crossmesh.core.mesh.backend import Difference, MeshChange, MeshDesired, MeshSummary, MeshTarget, WithheldChange
+from crossmesh.core.observed import Instance
 from crossmesh.core.reporting.report import Report
+from crossmesh.core.settings import EnvoySettings
 from crossmesh.core.topology import Topology
 from crossmesh.effects import Step, call
 from crossmesh.errors import CrossmeshError, ServiceGone
@@ -102,11 +104,12 @@ class ToyBackend:
     about = "keeps a board in memory"
     keeps_mesh = True
     reads_endpoints = True
+    before_registry = False
     service = ""
     most_endpoints = 0
 
-    def unsupported(self, topology: Topology, documents: Iterable[Document]) -> tuple[Finding, ...]:
-        del documents
+    def unsupported(self, topology: Topology, documents: Iterable[Document], envoy: EnvoySettings | None = None) -> tuple[Finding, ...]:
+        del documents, envoy
         return tuple(
             Finding(
                 level="warning",
@@ -123,6 +126,13 @@ class ToyBackend:
     def render(self, topology: Topology, *, ip_family: str) -> tuple[object, ...]:
         del ip_family
         return tuple(str(router.key) for router in topology.routers)
+
+    def in_force(self, view: ToyView) -> dict[str, tuple[Instance, ...]]:
+        del view
+        return {}
+
+    def kept(self, view: ToyView) -> ToyView:
+        return view
 
     def plan(self, desired: MeshDesired, view: ToyView) -> ToyPlan:
         if view.unavailable:

@@ -115,6 +115,7 @@ class InProcessAccount:
         self.balancers: dict[str, tuple[str, str]] = {}  # name -> (classic | network | application, state of its one target)
         self.items: dict[str, Document] = {}
         self.objects: dict[str, bytes] = {}
+        self.written: dict[str, datetime.datetime] = {}
         self.running: set[str] = set()
         self.statements = grants(template)
         self.removed: Grant | None = None
@@ -262,17 +263,28 @@ class InProcessAccount:
     def _s3(self, operation: str, params: Document) -> Document:
         bucket, key = f"arn:aws:s3:::{params['Bucket']}", params.get("Key", "")
         if operation == "ListObjectsV2":
-            self.judge([Need("s3:ListBucket", bucket)])
-            return {"Contents": [{"Key": name} for name in sorted(self.objects) if name.startswith(params["Prefix"])]}
+            self.judge([Need("s3:ListBucket", bucket, {"s3:prefix": [params["Prefix"]]})])
+            found = [name for name in sorted(self.objects) if name.startswith(params["Prefix"])]
+            return {"Contents": [{"Key": name, "LastModified": self.written.get(name, self._now())} for name in found]}
+        if operation == "DeleteObjects":
+            names = [one["Key"] for one in params["Delete"]["Objects"]]
+            self.judge([Need("s3:DeleteObject", f"{bucket}/{name}") for name in names])
+            for name in names:
+                self.objects.pop(name, None)
+            return {}
         self.judge([Need(f"s3:{operation}", f"{bucket}/{key}")])
         if operation == "PutObject":
             body = params["Body"]
             self.objects[key] = body if isinstance(body, bytes) else body.read()
+            self.written[key] = self._now()
             return {}
         if key not in self.objects:
             self.judge([Need("s3:ListBucket", bucket)])  # S3 tells only those who may list that an object is not there
             raise AwsError("NoSuchKey", key)
         return {"Body": io.BytesIO(self.objects[key])}
+
+    def _now(self) -> datetime.datetime:
+        return datetime.datetime.fromtimestamp(self.clock.now(), datetime.UTC)
 
     def _dynamodb(self, operation: str, params: Document) -> Document:
         leading = (params.get("Item") or params.get("Key") or {}).get("id", {}).get("S", "")

@@ -5,6 +5,7 @@ reasons.py, and a situation here in which it is made.
 
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import yaml
@@ -13,6 +14,7 @@ from crossmesh.core.canary.judge import Sample
 from crossmesh.core.compiler.build import build
 from crossmesh.core.diagnosis.facts import ContainerFacts, ServiceFacts
 from crossmesh.core.diagnosis.ingress_rules import mark_of
+from crossmesh.core.mesh.xds import sweep
 from crossmesh.core.settings import CanarySettings, ClusterSettings, Expect, ManifestSource, MeshSettings, ServiceTarget
 from crossmesh.core.topology import Topology
 from crossmesh.manifests import load
@@ -280,6 +282,33 @@ def every_mesh_kind(account: InProcessAccount) -> None:
     assert not account.app_mesh._arns, "with its last document the mesh goes, too"
 
 
+def own_envoys(account: InProcessAccount) -> None:
+    """Snapshots for Envoys of the user's own: published before the registry is written, read back, and swept when many were published."""
+    namespace(account)
+    base = with_mesh(EVERY_KIND)
+    blue = msgspec.structs.replace(node("blue"), mesh="shop", spec={"listeners": [{"portMapping": {"port": 8080, "protocol": "http"}}]})
+    topology = msgspec.structs.replace(base.topology, nodes=(*base.topology.nodes, blue))
+    mesh = msgspec.structs.replace(base.settings.mesh, backend="envoy")
+    where = msgspec.structs.replace(saying(base, mesh=mesh), topology=topology)
+    with patch.object(sweep, "EVERY", 1), patch.object(sweep, "KEPT_ROOTS", 1):
+        for number, uid in enumerate(("a", "bb")):
+            account.clusters.put("eksc1", pod(uid))
+            assert account.invoke("LookFunction", where, id=f"look-{number}").decision == "apply"
+            name, execution = f"run-{number}", f"{EXECUTION}run-{number}"
+            account.running.add(execution)
+            this = account.invoke("TakeLeaseFunction", where, id=name, execution=execution).run
+            assert account.invoke("LookFunction", where, run=this).planned.publish
+            before = {key for key in account.objects if key.startswith("snapshots/")}
+            account.clock.sleep(100)  # the lease is renewed
+            kept = account.invoke("ReconcileMeshFunction", where, run=this)
+            assert (kept.unavailable, kept.failed, kept.done, kept.withheld) == ("", 0, True, 0), kept
+            account.invoke("ReleaseLeaseFunction", where, run=this)
+            account.running.discard(execution)
+            account.clock.sleep(2 * sweep.OLD_S)
+    assert account.items["snapshots/pointer"]["number"] == {"N": "2"}
+    assert before - account.objects.keys(), "what no kept root names is removed"
+
+
 def live_manifests(account: InProcessAccount) -> None:
     """The mesh is declared by a cluster's own resources: a look reads them, the steps of a run take them as the look left them."""
     namespace(account)
@@ -460,6 +489,7 @@ SITUATIONS: tuple[Situation, ...] = (
     crashed_cluster,
     dead_holder,
     every_mesh_kind,
+    own_envoys,
     live_manifests,
     other_account,
     readiness_gate,

@@ -1,7 +1,6 @@
 """`crossmesh render`: what the manifests mean to a mesh, from files alone. No network.
 
-For App Mesh the API requests, in apply order. For own Envoys what each proxy is given; nothing
-publishes that yet.
+For App Mesh the API requests, in apply order. For own Envoys what each proxy is given.
 """
 
 import argparse

@@ -226,13 +226,15 @@ class RegistryView(msgspec.Struct, frozen=True, kw_only=True):
     reading began: lists were read since then, or stand by their revision.
 
     `described`: when the services themselves and their tags were read (0 = with everything else);
-    `writer`: the epoch after which no run had held the lease then (-1 = one held it).
+    `writer`: the epoch after which no run had held the lease then (-1 = one held it). `served`:
+    instances that the mesh backend serves itself, by service's key; None = it serves none.
     """
 
     begun: float
     described: float = 0.0
     writer: int = -1
     services: tuple[ServiceView, ...] = ()
+    served: dict[str, tuple[Instance, ...]] | None = None
 
 
 class Outlier(msgspec.Struct, frozen=True, kw_only=True):

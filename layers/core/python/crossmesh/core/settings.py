@@ -19,7 +19,7 @@ class ManifestSource(msgspec.Struct, frozen=True, kw_only=True):
     names: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
-Backend = Literal["appmesh", "none"]  # every name in `core.mesh.backends`
+Backend = Literal["appmesh", "envoy", "none"]  # every name in `core.mesh.backends`
 
 
 class EnvoyTracing(msgspec.Struct, frozen=True, kw_only=True):

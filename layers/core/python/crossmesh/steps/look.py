@@ -262,8 +262,10 @@ def _under_lease(this: Run, context: Context) -> Step[Response]:
 
 def _planned(run: str, seen: Observation) -> PlanRef:
     # Every run looks at the ports
-    mesh_too = not (seen.mesh_at or seen.mesh.gone) or seen.context.settings.security_groups == "open"
-    return plan_ref(run, seen.plan, mesh=mesh_too)
+    ports_too = seen.context.settings.security_groups == "open"
+    if backend_of(seen.context.settings).before_registry:
+        return plan_ref(run, seen.plan, mesh=ports_too, publish=bool(seen.mesh.changes) or seen.shifting)
+    return plan_ref(run, seen.plan, mesh=not (seen.mesh_at or seen.mesh.gone) or ports_too)
 
 
 def _inputs(run: str, seen: Observation) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """Step `Reconcile mesh`: the driver of the configured backend observes, plans and applies. The
-registry never waits for it (rule 13).
+registry never waits for it (rule 13). For a backend that publishes it stands before the first write
+to Cloud Map, for others after the last.
 
 One step and not four, for nothing is awaited between. What did not fit into the time is done by the
 next call.
@@ -63,7 +64,7 @@ def run(request: Request, context: Context) -> Step[Response]:
         endpoints=(yield from _endpoints(this, context)),
         arrived=(yield from outcomes.arrived(this, beside)) if beside.moving else frozenset(),
     )
-    summary, kept = passed.summary, {"view": passed.view, "plan": passed.plan}
+    summary, kept = passed.summary, {"view": drivers.driver_of(context).backend.kept(passed.view), "plan": passed.plan}
     if summary != MeshSummary():
         kept["summary"] = summary
     yield from state.save_all({_key(request, name): value for name, value in kept.items()})

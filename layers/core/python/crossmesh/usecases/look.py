@@ -9,7 +9,7 @@ from crossmesh.core import patience
 from crossmesh.core.mesh import notes
 from crossmesh.core.mesh.backend import MeshSummary
 from crossmesh.core.mesh.backends import backend_of
-from crossmesh.core.observed import Outlier, RegistryView, Unseen, View
+from crossmesh.core.observed import Outlier, RegistryView, ServiceView, Unseen, View
 from crossmesh.core.patience import Slow
 from crossmesh.core.registry import emptied as emptying
 from crossmesh.core.registry.adoption import adopting
@@ -18,12 +18,13 @@ from crossmesh.core.registry.emptied import Emptied
 from crossmesh.core.registry.plan import ManualOverrides, PlannerState, RegistryPlan, TagService
 from crossmesh.core.reporting.report import Report
 from crossmesh.effects import Step, batch, call, gather, to
+from crossmesh.errors import CrossmeshError
 from crossmesh.ports import Clock, RunStore, State
 from crossmesh.usecases import manifests, observation, state, traffic_shifts
 from crossmesh.usecases.context import Context
 from crossmesh.usecases.mesh import drivers
 from crossmesh.usecases.planning import decide_endpoints
-from crossmesh.usecases.registry import refresh_registry
+from crossmesh.usecases.registry import as_unread, refresh_or_unread, refresh_registry
 
 # Seconds for which a mesh that was found in order keeps no pod waiting: a period and a slow look
 MESH_EVERY = 75.0
@@ -92,19 +93,20 @@ def observe_and_plan(
     context, refused, unread = yield from manifests.refresh(context, memory.identities, slow, keep=keep)
     slow |= patience.judged(unread, (), slow)
     known = codec.decode(last, RegistryView) if last is not None else RegistryView(begun=0.0)
-    registry = yield from refresh_registry(context, memory, known, writer, anew=run.anew)
-    kept = [to(RunStore.put, REGISTRY, codec.encode(registry))] if keep and registry.services != known.services else []
+    view = yield from drivers.observe_first(context, before)
+    registry, read = yield from _registry(context, memory, known, writer, anew=run.anew)
+    registry = msgspec.structs.replace(registry, served=drivers.serving(context, view))
+    changed = keep and read and registry.services != known.services
     observed = _clusters(context, registry, memory, operator, slow)
-    views, services, _ = yield from gather(
-        observed, observation.with_health(registry.services), state.batch_or_raise(kept)
-    )
+    kept = state.batch_or_raise([to(RunStore.put, REGISTRY, _kept(registry))] if changed else [])
+    views, services, _ = yield from gather(observed, _with_health(context, memory, registry), kept)
     registry = msgspec.structs.replace(registry, services=services)
     planned = decide_endpoints(context, views, registry, memory, operator, outliers)
     plan = planned.plan
     if keep and any(
         isinstance(action, TagService) for action in plan.actions
     ):  # no revision tells of a tag: the next look reads the services anew
-        yield from call(RunStore.put, REGISTRY, codec.encode(msgspec.structs.replace(registry, described=0.0)))
+        yield from call(RunStore.put, REGISTRY, _kept(msgspec.structs.replace(registry, described=0.0)))
     unseen = [view for view in views if isinstance(view, Unseen)]
     of_seen = {view.cluster for view in views} - {view.cluster for view in unseen}
     seen = Observation(
@@ -138,9 +140,9 @@ def observe_and_plan(
         return msgspec.structs.replace(seen, mesh=alone, mesh_at=before.mesh_at)
     shifting = (yield from traffic_shifts.due(context)) if shifted_ever else traffic_shifts.unshifted(context)
     adopt = adopting(context.settings, memory, operator)
-    passed = yield from drivers.observe_and_plan(
-        shifting.context, before, adopt=adopt, beside=plan, endpoints=planned.endpoints
-    )
+    if view is None:
+        view = yield from drivers.driver_of(context).observe(shifting.context, before)
+    passed = drivers.planned(shifting.context, view, adopt=adopt, beside=plan, endpoints=planned.endpoints)
     wanted = passed.summary
     moved = shifting.moved and not wanted.unavailable and not plan.conflict
     notes = _of_state(shifting.context, registry, plan, views, operator)
@@ -151,6 +153,34 @@ def observe_and_plan(
         shifting=moved,
         mesh_at=0.0 if moved or wanted != MeshSummary() else now,
     )
+
+
+def _kept(registry: RegistryView) -> bytes:
+    """What the next look is told of the registry."""
+    return codec.encode(msgspec.structs.replace(registry, served=None))
+
+
+def _registry(
+    context: Context, memory: PlannerState, known: RegistryView, writer: int, *, anew: bool
+) -> Step[tuple[RegistryView, bool]]:
+    """The registry, and whether it was read. A look fails where it was not, unless the mesh serves
+    endpoints whatever Cloud Map says.
+    """
+    if backend_of(context.settings).reads_endpoints:
+        return (yield from refresh_or_unread(context, memory, known, writer, anew=anew))
+    return (yield from refresh_registry(context, memory, known, writer, anew=anew)), True
+
+
+def _with_health(context: Context, memory: PlannerState, registry: RegistryView) -> Step[tuple[ServiceView, ...]]:
+    """The services with the health of their instances; as unreadable where a look goes on without
+    Cloud Map.
+    """
+    try:
+        return (yield from observation.with_health(registry.services))
+    except CrossmeshError as error:
+        if not backend_of(context.settings).reads_endpoints:
+            raise
+        return (yield from as_unread(context, memory, registry, error)).services
 
 
 def _of_state(

@@ -90,8 +90,8 @@ def _healthy(service: ServiceView, answer: dict[str, str] | CrossmeshError) -> S
 
 
 class Registered(msgspec.Struct, frozen=True, kw_only=True):
-    """The pods of registered instances: ours by cluster, and `left` by AWS's controller, which may
-    be of any cluster.
+    """The pods of registered and served instances: ours by cluster, and `left` by AWS's controller,
+    which may be of any cluster.
     """
 
     ours: dict[str, tuple[PodRef, ...]] = {}
@@ -103,8 +103,9 @@ def registered(context: Context, seen: RegistryView, memory: PlannerState, opera
     there are.
     """
     ours: dict[str, list[PodRef]] = defaultdict(list)
-    for service in seen.services:
-        for instance in service.instances:
+    listed = [service.instances for service in seen.services]
+    for instances in (*listed, *(seen.served or {}).values()):
+        for instance in instances:
             held = instance.attributes
             if held.get(ep.OWNER) == context.settings.owner:
                 pod = PodRef(
@@ -112,7 +113,8 @@ def registered(context: Context, seen: RegistryView, memory: PlannerState, opera
                 )
                 ours[held.get(ep.CLUSTER, "")].append(pod)
     left = _left_by_controller(context, seen) if adopting(context.settings, memory, operator) else ()
-    return Registered(ours={name: tuple(pods) for name, pods in ours.items()}, left=left)
+    # An instance may be served and registered: its pod is asked for once
+    return Registered(ours={name: tuple(dict.fromkeys(pods)) for name, pods in ours.items()}, left=left)
 
 
 def observation_call(

@@ -19,7 +19,8 @@ class PlanRef(msgspec.Struct, frozen=True, kw_only=True):
     in the run store is not carried out.
 
     `first_stage`: where applying begins (0 = nothing to apply); `gates`: pods whose readiness gate
-    is to be opened; `mesh`: whether the mesh is to be looked at, too.
+    is to be opened; `mesh`: whether the mesh is to be looked at, too; `publish`: whether that is to
+    be done first, before anything is written to Cloud Map.
     """
 
     plan: str
@@ -28,6 +29,7 @@ class PlanRef(msgspec.Struct, frozen=True, kw_only=True):
     withheld: int
     gates: int
     mesh: bool = True
+    publish: bool = False
     digest: str = ""
 
 
@@ -55,7 +57,7 @@ class PlanHandoff(msgspec.Struct, frozen=True, kw_only=True):
         return taken.epoch == self.writer + 1 and self.config == context.config and now - self.at <= GOOD_FOR
 
 
-def plan_ref(run: str, plan: RegistryPlan, *, mesh: bool = True) -> PlanRef:
+def plan_ref(run: str, plan: RegistryPlan, *, mesh: bool = True, publish: bool = False) -> PlanRef:
     """The plan of a run, kept under its key, as states carry it."""
     first = plan.stages[0] if plan.stages else 0
     return PlanRef(
@@ -65,5 +67,6 @@ def plan_ref(run: str, plan: RegistryPlan, *, mesh: bool = True) -> PlanRef:
         withheld=len(plan.withheld),
         gates=len(plan.gates),
         mesh=mesh,
+        publish=publish,
         digest=codec.digest(codec.encode(plan)),
     )

@@ -7,10 +7,10 @@ services.
 
 import msgspec
 
-from crossmesh.core.observed import RegistryView, ServiceView
+from crossmesh.core.observed import RegistryView, ServiceView, unreadable
 from crossmesh.core.registry.plan import PlannerState
 from crossmesh.effects import Step, batch, call, to
-from crossmesh.errors import RefusedError
+from crossmesh.errors import CrossmeshError, RefusedError
 from crossmesh.ports import Clock, Registry
 from crossmesh.usecases import observation, state
 from crossmesh.usecases.context import Context
@@ -49,6 +49,28 @@ def refresh_registry(
     listed = yield from observation.with_instances(found)
     services = tuple(_first_seen(service, before.get(service.id), now) for service in listed)
     return RegistryView(begun=now, described=now, writer=writer, services=services)
+
+
+def refresh_or_unread(
+    context: Context, memory: PlannerState, last: RegistryView, writer: int, *, anew: bool = False
+) -> Step[tuple[RegistryView, bool]]:
+    """The same where nothing may wait for Cloud Map: where it cannot be read, every service is as
+    the look before left it, without instances and with the problem. Also whether it was read.
+    """
+    try:
+        return (yield from refresh_registry(context, memory, last, writer, anew=anew)), True
+    except CrossmeshError as error:
+        return (yield from as_unread(context, memory, last, error)), False
+
+
+def as_unread(context: Context, memory: PlannerState, last: RegistryView, error: CrossmeshError) -> Step[RegistryView]:
+    """All services as unreadable."""
+    now = yield from call(Clock.now)
+    names = observation.service_names(context, memory)
+    known = {(one.namespace, one.service): one for one in last.services}
+    found = [known.get(name, ServiceView(namespace=name[0], service=name[1])) for name in names]
+    services = tuple(sorted((unreadable(one, str(error)) for one in found), key=lambda one: one.key))
+    return RegistryView(begun=now, described=last.described, services=services)
 
 
 def _first_seen(service: ServiceView, before: ServiceView | None, now: float) -> ServiceView:

@@ -12,7 +12,9 @@ from typing import Any, Literal, Protocol, TypeVar
 import msgspec
 
 from crossmesh.core.documents import Document, Finding
+from crossmesh.core.observed import Instance
 from crossmesh.core.registry.decision import EndpointDecision
+from crossmesh.core.settings import ClusterSettings, EnvoySettings
 from crossmesh.core.topology import Topology
 
 View = TypeVar("View", contravariant=True)
@@ -95,7 +97,8 @@ class MeshDesired(msgspec.Struct, frozen=True, kw_only=True):
     `adopt`: what nobody marked may be taken over. `remove`: what is ours and not declared may go.
     `conflict`: another deployment uses this owner, so that changes are told and not made.
     `anchored`: AWS names of virtual nodes none of whose instances is registered where their
-    documents say now. Requests go on to where they are.
+    documents say now. Requests go on to where they are. `clusters`: those of the settings; `envoy`:
+    what the settings say of own Envoys.
     """
 
     topology: Topology
@@ -105,6 +108,8 @@ class MeshDesired(msgspec.Struct, frozen=True, kw_only=True):
     remove: bool = True
     conflict: bool = False
     anchored: frozenset[str] = frozenset()
+    clusters: tuple[ClusterSettings, ...] = ()
+    envoy: EnvoySettings = EnvoySettings()
 
 
 class MeshBackend(Protocol[View, Plan]):
@@ -131,6 +136,10 @@ class MeshBackend(Protocol[View, Plan]):
         """
 
     @property
+    def before_registry(self) -> bool:
+        """Whether a run carries its plan out before the first write to Cloud Map."""
+
+    @property
     def service(self) -> str:
         """The AWS service whose API it calls, as botocore names it; "" = none."""
 
@@ -138,15 +147,25 @@ class MeshBackend(Protocol[View, Plan]):
     def most_endpoints(self) -> int:
         """How many endpoints of a virtual node it serves by default; 0 = any number."""
 
-    def unsupported(self, topology: Topology, documents: Iterable[Document]) -> tuple[Finding, ...]:
+    def unsupported(
+        self, topology: Topology, documents: Iterable[Document], envoy: EnvoySettings | None = None
+    ) -> tuple[Finding, ...]:
         """What it cannot express of a topology, with place and fix. `documents`: those that the
-        topology was built from.
+        topology was built from; `envoy`: what the settings say of own Envoys.
         """
 
     def render(self, topology: Topology, *, ip_family: str) -> tuple[object, ...]:
         """What it would ask for where nothing is there yet, in order, as values that JSON can
         show.
         """
+
+    def in_force(self, view: View) -> dict[str, tuple[Instance, ...]]:
+        """The instances that it serves itself, by service's key: they are in force whatever Cloud
+        Map says. Asked only where it reads endpoints.
+        """
+
+    def kept(self, view: View) -> object:
+        """What a run keeps of a view."""
 
     def plan(self, desired: MeshDesired, view: View) -> Plan:
         """What brings the mesh that `view` shows to `desired`. The same inputs give the same

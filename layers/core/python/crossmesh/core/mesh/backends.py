@@ -9,9 +9,10 @@ from crossmesh.core.documents import Finding
 from crossmesh.core.mesh.appmesh.backend import AppMeshBackend
 from crossmesh.core.mesh.backend import MeshBackend
 from crossmesh.core.mesh.none import NoBackend
-from crossmesh.core.settings import ManifestSource, MeshSettings, Settings
+from crossmesh.core.mesh.xds.backend import EnvoyBackend
+from crossmesh.core.settings import EnvoySettings, ManifestSource, MeshSettings, Settings
 
-_ALL: tuple[MeshBackend[Any, Any], ...] = (AppMeshBackend(), NoBackend())
+_ALL: tuple[MeshBackend[Any, Any], ...] = (AppMeshBackend(), EnvoyBackend(), NoBackend())
 BACKENDS: dict[str, MeshBackend[Any, Any]] = {backend.name: backend for backend in _ALL}
 
 
@@ -23,7 +24,8 @@ def unsupported(built: BuildResult, settings: Settings | None = None) -> tuple[F
     default backend.
     """
     backend = BACKENDS[settings.mesh.backend if settings else _DEFAULT]
-    return backend.unsupported(built.topology, built.documents)
+    envoy = settings.mesh.envoy if settings else EnvoySettings()
+    return backend.unsupported(built.topology, built.documents, envoy)
 
 
 def backend_of(settings: Settings) -> MeshBackend[Any, Any]:

@@ -53,12 +53,14 @@ class EndpointDecision(msgspec.Struct, frozen=True, kw_only=True):
     endpoint in force that has another fate than to live.
 
     `claimed`: ready pods that are no endpoint, for several virtual nodes select them or they are
-    not plausible.
+    not plausible. `others`: what stays in force without being a ready pod's, by service's key; only
+    where a mesh backend serves endpoints itself (`served`).
     """
 
     endpoints: tuple[ep.Endpoint, ...] = ()
     decided: tuple[DecidedEndpoint, ...] = ()
     claimed: tuple[ep.Claimed, ...] = ()
+    others: dict[str, tuple[Instance, ...]] = {}
 
     @property
     def live(self) -> tuple[ep.Endpoint, ...]:
@@ -77,14 +79,19 @@ def decided(
     """The fate of every endpoint in force that `wanted` does not keep, and of outliers."""
     wanted = tuple(wanted)
     kept = {(endpoint.key, endpoint.id) for endpoint in wanted}
-    doubts = {(one.cluster, one.uid): one for one in claimed}
+    doubts = claims(claimed)
     found = [
-        _judged(indexed, key, instance, doubts)
+        judged_instance(indexed, key, instance, doubts)
         for key, instances in indexed.ours.items()
         for instance in instances
         if (key, instance.id) not in kept
     ]
     return (*found, *_outliers(indexed, wanted))
+
+
+def claims(claimed: Iterable[ep.Claimed]) -> dict[tuple[str, str], ep.Claimed]:
+    """The pods that are withheld, by cluster and uid."""
+    return {(one.cluster, one.uid): one for one in claimed}
 
 
 def by_service(decisions: Iterable[DecidedEndpoint]) -> dict[str, dict[str, DecidedEndpoint]]:
@@ -114,9 +121,12 @@ def guarded(decisions: Iterable[DecidedEndpoint], withheld: Iterable[Withheld]) 
     )
 
 
-def _judged(
+def judged_instance(
     indexed: IndexedInputs, key: str, instance: Instance, doubts: Mapping[tuple[str, str], ep.Claimed]
 ) -> DecidedEndpoint:
+    """The fate of one instance of ours that no ready pod keeps. `doubts`: pods that are withheld
+    (`claims`).
+    """
     cluster, uid = instance.attributes.get(ep.CLUSTER, ""), instance.attributes.get(ep.POD_UID, "")
     fate, why, reason = _fate(indexed, cluster, instance, doubts)
     return DecidedEndpoint(

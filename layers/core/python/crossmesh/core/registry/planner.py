@@ -4,6 +4,7 @@ in any order give the same bytes.
 The thirteen rules (docs/explanation/the-thirteen-rules.md) are decided in the modules beside it:
 - `decision`: unknown is not empty, own before touch; which endpoints live, are unhealthy, may go,
   must stay
+- `served`: the same where a mesh backend serves endpoints itself
 - `deletions`: what follows for Cloud Map; `adoption`: what AWS's controller left
 - `registrations`, `deregistrations`: add before remove, dead instances at once
 - `deletion_guard`: a mass removal waits for a second listing
@@ -18,6 +19,7 @@ import msgspec
 
 from crossmesh.core.observed import GATE, Problem, ServiceView
 from crossmesh.core.registry import endpoints as ep
+from crossmesh.core.registry import served
 from crossmesh.core.registry.churn import calm
 from crossmesh.core.registry.competing_writer import CompetingWriter, detect_competing_writer
 from crossmesh.core.registry.custom_health import health_of, is_unwell, recover
@@ -64,8 +66,12 @@ def planned(inputs: PlanInputs) -> PlanResult:
     endpoints = in_place(indexed, endpoints)
     drained = bool(indexed.operator.draining)  # every instance goes, whatever its pod is
     wanted = () if drained else endpoints
-    judged = decided(indexed, wanted, () if drained else claimed)
-    made = _plan(indexed, draft, wanted, () if drained else claimed, judged)
+    doubted = () if drained else claimed
+    judged = decided(indexed, wanted, doubted)
+    if inputs.registry.served is not None:
+        serving = served.decide(indexed, wanted, doubted, judged)
+        return PlanResult(endpoints=serving.endpoints, plan=_plan(indexed, draft, wanted, doubted, judged, serving))
+    made = _plan(indexed, draft, wanted, doubted, judged, served.ServedDecision())
     decision = EndpointDecision(endpoints=endpoints, decided=guarded(judged, made.withheld), claimed=claimed)
     return PlanResult(endpoints=decision, plan=made)
 
@@ -76,13 +82,14 @@ def _plan(
     wanted: tuple[ep.Endpoint, ...],
     claimed: tuple[ep.Claimed, ...],
     judged: tuple[DecidedEndpoint, ...],
+    serving: served.ServedDecision,
 ) -> RegistryPlan:
     inputs, competing = indexed.inputs, detect_competing_writer(indexed, wanted)
     by_key: dict[str, list[ep.Endpoint]] = defaultdict(list)
     for endpoint in wanted:
         by_key[endpoint.key].append(endpoint)
-    draft.withheld += map(_claimed, claimed)
-    pending_deletions = _plan_services(indexed, draft, competing, by_key, by_service(judged))
+    draft.withheld += [*map(_claimed, claimed), *serving.withheld]
+    pending_deletions = serving.confirming | _plan_services(indexed, draft, competing, by_key, by_service(judged))
     prune_empty_services(indexed, draft)
     write_conflict_tags(indexed, draft)
     draft.withheld += [
@@ -99,7 +106,7 @@ def _plan(
         notes=tuple(sorted(draft.notes)),
         endpoints=len(wanted),
         registered=sum(map(len, indexed.ours.values())),
-        again_at=min((w.until for w in draft.withheld if w.until), default=0.0),
+        again_at=min((at for at in (*(w.until for w in draft.withheld), serving.again_at) if at), default=0.0),
         begun=min([inputs.registry.begun, *(view.begun for view in indexed.seen.values())]),
         conflict=bool(indexed.conflict.conflicting_deployments),
         discovery={s.key: s.discovered_by for s in inputs.registry.services if s.http_name or s.account},

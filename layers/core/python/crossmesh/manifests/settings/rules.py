@@ -100,10 +100,13 @@ _ENVOY = record(
 )
 _MESH = record(
     manifests=need(_MANIFESTS, "Where the App Mesh manifests come from: files, or clusters to read them from live."),
-    backend=may(one_of(*BACKENDS), "What keeps the mesh's resources; none: registry, drift and canary only."),
+    backend=may(
+        one_of(*BACKENDS),
+        "What keeps the mesh: App Mesh's API, Envoys of your own (a preview), or none: registry, drift, canary.",
+    ),
     envoy=may(
         _ENVOY,
-        "What the manifests do not say of Envoys of your own; only `crossmesh render --target envoy` reads it yet.",
+        "What the manifests do not say of Envoys of your own.",
     ),
     adopt=may(Flag(), "Take over instances and mesh resources that AWS's controller left."),
     namespaces=may(

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 
 from crossmesh.core.mesh.backend import MeshDesired, MeshSummary
+from crossmesh.core.observed import Instance
 from crossmesh.core.registry.decision import EndpointDecision
 from crossmesh.core.registry.plan import RegistryPlan
 from crossmesh.core.reporting.report import Report
@@ -12,9 +13,10 @@ from crossmesh.effects import Step
 from crossmesh.usecases.context import Context
 from crossmesh.usecases.mesh.appmesh.driver import AppMeshDriver
 from crossmesh.usecases.mesh.driver import MeshDriver
+from crossmesh.usecases.mesh.envoy.driver import EnvoyDriver
 from crossmesh.usecases.mesh.none import NoDriver
 
-_ALL: tuple[MeshDriver[Any, Any], ...] = (AppMeshDriver(), NoDriver())
+_ALL: tuple[MeshDriver[Any, Any], ...] = (AppMeshDriver(), EnvoyDriver(), NoDriver())
 DRIVERS: dict[str, MeshDriver[Any, Any]] = {driver.backend.name: driver for driver in _ALL}
 
 
@@ -33,6 +35,17 @@ def driver_of(context: Context) -> MeshDriver[Any, Any]:
     return DRIVERS[context.settings.mesh.backend]
 
 
+def observe_first(context: Context, before: Report | None) -> Step[Any]:
+    """The mesh as it is, where what it serves decides about endpoints; None where it does not."""
+    driver = driver_of(context)
+    return (yield from driver.observe(context, before)) if driver.backend.reads_endpoints else None
+
+
+def serving(context: Context, view: Any) -> dict[str, tuple[Instance, ...]] | None:
+    """The instances that the mesh serves itself, by service's key; None where it serves none."""
+    return driver_of(context).backend.in_force(view) if view is not None else None
+
+
 def observe_and_plan(
     context: Context,
     before: Report | None,
@@ -49,6 +62,20 @@ def observe_and_plan(
     owner, what would be done to the mesh is only told. `arrived`: virtual nodes of which an
     instance was registered and proved by now; None = all of which `beside` is to register one.
     """
+    view = yield from driver_of(context).observe(context, before)
+    return planned(context, view, adopt=adopt, beside=beside, endpoints=endpoints, arrived=arrived)
+
+
+def planned(
+    context: Context,
+    view: Any,
+    *,
+    adopt: bool,
+    beside: RegistryPlan,
+    endpoints: EndpointDecision | None,
+    arrived: frozenset[str] | None = None,
+) -> MeshPass:
+    """The same for a mesh that was observed already."""
     driver, settings = driver_of(context), context.settings
     desired = MeshDesired(
         topology=context.topology,
@@ -58,7 +85,8 @@ def observe_and_plan(
         remove=settings.policy.removals == "sync",
         conflict=bool(beside.conflict),
         anchored=frozenset(beside.moving) - (beside.arriving if arrived is None else arrived),
+        clusters=settings.clusters,
+        envoy=settings.mesh.envoy,
     )
-    view = yield from driver.observe(context, before)
     plan = driver.backend.plan(desired, view)
     return MeshPass(view=view, plan=plan, summary=driver.backend.summarize(plan))

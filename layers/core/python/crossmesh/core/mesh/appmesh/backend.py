@@ -12,6 +12,8 @@ from crossmesh.core.mesh.appmesh.render import requests
 from crossmesh.core.mesh.appmesh.state import MeshView
 from crossmesh.core.mesh.appmesh.weights import differences_of, weights_found
 from crossmesh.core.mesh.backend import MeshChange, MeshDesired, MeshSummary, WithheldChange
+from crossmesh.core.observed import Instance
+from crossmesh.core.settings import EnvoySettings
 from crossmesh.core.topology import Topology
 
 ENDED = "App Mesh has ended on AWS: `mesh.backend: none`; elsewhere check the rights of the functions' roles"
@@ -24,20 +26,33 @@ class AppMeshBackend:
     about = "keeps the resources of AWS App Mesh, whose API has ended on AWS"
     keeps_mesh = True
     reads_endpoints = False
+    before_registry = False
     service = "appmesh"
     # App Mesh's quota: the 51st Envoy makes running ones fail (user guide, troubleshooting:
     # RESOURCE_EXHAUSTED)
     most_endpoints = 50
 
-    def unsupported(self, topology: Topology, documents: Iterable[Document]) -> tuple[Finding, ...]:
+    def unsupported(
+        self, topology: Topology, documents: Iterable[Document], envoy: EnvoySettings | None = None
+    ) -> tuple[Finding, ...]:
         """What its API refuses though AWS's controller would send it, and default quotas:
         warnings.
         """
+        del envoy
         return limits.check(topology, documents)
 
     def render(self, topology: Topology, *, ip_family: str) -> tuple[object, ...]:
         """The requests to its API."""
         return tuple(msgspec.to_builtins(request) for request in requests(topology, ip_family=ip_family))
+
+    def in_force(self, view: MeshView) -> dict[str, tuple[Instance, ...]]:
+        """None: it serves no endpoints."""
+        del view
+        return {}
+
+    def kept(self, view: MeshView) -> MeshView:
+        """All of it."""
+        return view
 
     def plan(self, desired: MeshDesired, view: MeshView) -> MeshPlan:
         """The requests that the topology means, compared with what App Mesh holds."""

@@ -100,16 +100,21 @@ def _zones(
     node: VirtualNode, found: Iterable[Host], preference: Preference
 ) -> list[tuple[_Zone, list[tuple[str, str, bool]]]]:
     """(address, id, healthy) of a node's hosts by (region, zone), all in a fixed order. Addresses
-    of a family that the mesh does not use are left out.
+    of a family that the mesh does not use are left out, and of two at one address the second.
     """
     assert node.cloud_map is not None
-    wanted = node.cloud_map.attributes
+    wanted, taken = node.cloud_map.attributes, set[str]()
     zones: dict[_Zone, list[tuple[str, str, bool]]] = {}
     for host in found:
         attributes = host.attributes
-        if not host.address or (preference and (":" in host.address) != (preference == "IPv6_ONLY")):
+        if (
+            not host.address
+            or host.address in taken
+            or (preference and (":" in host.address) != (preference == "IPv6_ONLY"))
+        ):
             continue
         if all(attributes.get(key) == value for key, value in wanted):
+            taken.add(host.address)
             where = (attributes.get(REGION, ""), attributes.get(ZONE, ""))
             zones.setdefault(where, []).append((host.address, host.id, host.healthy))
     return [(zone, sorted(zones[zone])) for zone in sorted(zones)]

@@ -19,6 +19,7 @@ from crossmesh.core.mesh.xds.proxy import ProxyConfig
 from crossmesh.core.mesh.xds.render import Rendered
 from crossmesh.core.registry.decision import EndpointDecision
 from crossmesh.core.settings import ClusterSettings
+from crossmesh.core.topology import Topology
 
 FORMAT = 1
 PROXIES_LIMIT, SETS_LIMIT = 5_000, 20_000  # more than that no server takes
@@ -59,7 +60,7 @@ class EndpointParts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Root(msgspec.Struct, frozen=True, kw_only=True):
-    """Names the parts of a snapshot. Servers do not read `hosts`."""
+    """Names the parts of a snapshot. Servers do not read `hosts` and `declared`."""
 
     format: int
     lineage: str
@@ -69,12 +70,13 @@ class Root(msgspec.Struct, frozen=True, kw_only=True):
     proxies: tuple[str, ...] = ()
     endpoints: EndpointParts
     hosts: tuple[str, ...] = ()
+    declared: tuple[str, ...] = ()
     left: tuple[Left, ...] = ()
 
     @property
     def parts(self) -> tuple[str, ...]:
         """Every object that it names."""
-        return (*self.proxies, *self.endpoints.parts, *self.hosts)
+        return (*self.proxies, *self.endpoints.parts, *self.hosts, *self.declared)
 
 
 class Numbered(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,9 +124,15 @@ class HostsPart(_Part, frozen=True, kw_only=True):
     sets: dict[str, str]
 
 
+class DeclaredPart(_Part, frozen=True, kw_only=True):
+    """What the snapshot was rendered from, with the weights that were in force."""
+
+    topology: Topology
+
+
 class Content(msgspec.Struct, frozen=True, kw_only=True):
     """What a snapshot is made of. `hosts`: those that `rendered` has, by key of the Cloud Map
-    service. `allowed`: by proxy id.
+    service. `allowed`: by proxy id. `topology`: what was rendered.
 
     `reasons`: by (service's key, instance id), why an instance may go.
     """
@@ -132,6 +140,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     rendered: Rendered
     hosts: Mapping[str, Iterable[Host]]
     allowed: Mapping[str, tuple[Allowed, ...]]
+    topology: Topology = Topology()
     reasons: Mapping[tuple[str, str], str] = {}
 
 
@@ -144,7 +153,8 @@ class PublishedSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     endpoints: dict[str, msgspec.Raw] = {}
     hosts: dict[str, tuple[Host, ...]] = {}
     sets: dict[str, str] = {}
-    known: dict[bytes, str] = {}
+    declared: Topology = Topology()
+    known: dict[str, str] = {}
 
 
 class Publication(msgspec.Struct, frozen=True, kw_only=True):
@@ -199,7 +209,8 @@ def in_force(pointer: Pointer, root: Root, parts: Mapping[str, bytes]) -> Publis
     endpoints: dict[str, msgspec.Raw] = {}
     hosts: dict[str, tuple[Host, ...]] = {}
     sets: dict[str, str] = {}
-    known: dict[bytes, str] = {}
+    known: dict[str, str] = {}
+    declared = Topology()
     for name in root.proxies:
         some = read(name, parts[name], ProxiesPart)
         proxies |= some.proxies
@@ -213,8 +224,19 @@ def in_force(pointer: Pointer, root: Root, parts: Mapping[str, bytes]) -> Publis
         hosts |= held.hosts
         sets |= held.sets
         known[_content(held)] = name
+    for name in root.declared:
+        written = read(name, parts[name], DeclaredPart)
+        declared = written.topology
+        known[_content(written)] = name
     return PublishedSnapshot(
-        pointer=pointer, root=root, proxies=proxies, endpoints=endpoints, hosts=hosts, sets=sets, known=known
+        pointer=pointer,
+        root=root,
+        proxies=proxies,
+        endpoints=endpoints,
+        hosts=hosts,
+        sets=sets,
+        declared=declared,
+        known=known,
     )
 
 
@@ -249,13 +271,21 @@ def following(content: Content, before: PublishedSnapshot | None, *, lineage: st
             parts=writer.parts(endpoints, lambda some: EndpointsPart(**writer.head, endpoints=some), _node),
         ),
         hosts=writer.parts(_by_service(hosts, content.rendered.sets), lambda some: _hosts_part(writer, some)),
+        declared=(writer.named(DeclaredPart(**writer.head, topology=content.topology)),),
         left=_left(content, endpoints, hosts, before) if before else (),
     )
     if before is not None and root.parts == before.root.parts:
         return None
-    data = _bounded(_encoded(root))
+    data = _bounded(encoded(root))
     pointer = Pointer(lineage=lineage, epoch=epoch, number=number, root=digest(data))
     return Publication(parts=writer.written, root=data, pointer=pointer, left=root.left)
+
+
+def stamped(made: Publication, epoch: int) -> Publication:
+    """The same under the epoch of the run that writes it. No part names one."""
+    root = encoded(msgspec.structs.replace(msgspec.json.decode(made.root, type=Root), epoch=epoch))
+    pointer = msgspec.structs.replace(made.pointer, epoch=epoch, root=digest(root))
+    return msgspec.structs.replace(made, root=root, pointer=pointer)
 
 
 def _sets(rendered: Rendered) -> dict[str, msgspec.Raw]:
@@ -264,7 +294,7 @@ def _sets(rendered: Rendered) -> dict[str, msgspec.Raw]:
         for name, made in sets.items():
             if name in found:
                 raise Unpublishable(f"two meshes have endpoints with the name {name}: rename a mesh or a virtual node")
-            found[name] = msgspec.Raw(_encoded(made))
+            found[name] = msgspec.Raw(encoded(made))
     return found
 
 
@@ -272,7 +302,7 @@ def _proxy(proxy: ProxyConfig, content: Content, before: PublishedSnapshot | Non
     former = before.proxies.get(proxy.id) if before else None
 
     def numbered(made: tuple[Json, ...], was: Numbered | None) -> Numbered:
-        data = _encoded(made)
+        data = encoded(made)
         return (
             was
             if was is not None and bytes(was.resources) == data
@@ -369,7 +399,7 @@ class _Writer:
     content is known keeps its name.
     """
 
-    def __init__(self, lineage: str, number: int, known: Mapping[bytes, str]) -> None:
+    def __init__(self, lineage: str, number: int, known: Mapping[str, str]) -> None:
         self.head: dict[str, Any] = {"format": FORMAT, "lineage": lineage, "number": number}
         self.written: dict[str, bytes] = {}
         self._known = known
@@ -383,23 +413,25 @@ class _Writer:
         for name in sorted(values):
             where = int.from_bytes(hashlib.sha256(place(name).encode()).digest()[:4], "big") % count
             buckets.setdefault(where, {})[name] = values[name]
-        return tuple(self._named(made(buckets[where])) for where in sorted(buckets))
+        return tuple(self.named(made(buckets[where])) for where in sorted(buckets))
 
-    def _named(self, part: _Part) -> str:
+    def named(self, part: _Part) -> str:
+        """The digest of one part."""
         known = self._known.get(_content(part))
         if known is not None:
             return known
-        data = _bounded(_encoded(part))
+        data = _bounded(encoded(part))
         self.written[digest(data)] = data
         return digest(data)
 
 
-def _content(part: _Part) -> bytes:
+def _content(part: _Part) -> str:
     """A digest of what a part holds, whenever it was written."""
-    return hashlib.sha256(_encoded(msgspec.structs.replace(part, number=0))).digest()
+    return digest(encoded(msgspec.structs.replace(part, number=0)))
 
 
-def _encoded(value: Any) -> bytes:
+def encoded(value: Any) -> bytes:
+    """A value as objects hold it."""
     return msgspec.json.encode(value, order="sorted")
 
 

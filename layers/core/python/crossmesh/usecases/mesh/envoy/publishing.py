@@ -50,8 +50,15 @@ def publish(content: Content, before: PublishedSnapshot | None, epoch: int) -> S
     if made is None:
         assert before is not None  # a first snapshot is always new
         return Published(pointer=before.pointer)
+    return (yield from carry_out(made, before.pointer if before else None))
+
+
+def carry_out(made: Publication, before: Pointer | None) -> Step[Published]:
+    """Write what was made to follow `before`. Raises LeaseLost where another run published
+    meanwhile.
+    """
     yield from _written(made)
-    if not (yield from call(Snapshots.move, made.pointer, before.pointer if before else None)):
+    if not (yield from call(Snapshots.move, made.pointer, before)):
         raise LeaseLost("another run published a snapshot")
     unswept = (yield from _swept(made)) if sweep.due(made.pointer) else ""
     return Published(pointer=made.pointer, changed=True, left=len(made.left), unswept=unswept)
