@@ -21,13 +21,13 @@ import pytest
 from aiohttp import web
 from crossmesh.core.canary.binomial import two_sided
 
-from tests.support.envoy_side import Loop, connected
+from tests.support.envoy_side import Loop, Redirected, connected
 from tests.support.model_mesh import Client, Document
 from world.aws.models.app_mesh import AppMesh
 from world.aws.models.cloud_map import OPERATIONS, CloudMap
 from world.clusters.client import wait_for
-from world.dataplane import xds
-from world.dataplane.envoys import binary
+from world.dataplane import configuration as xds
+from world.dataplane.envoys import command
 from world.dataplane.management import Management
 from world.pods.apps import App, Color
 from world.state import free_ports
@@ -98,22 +98,22 @@ class Side:
         for name, app in self.pods.items():
             app.behaviour = how.get(name, {})
 
-    def ask(self, path: str, headers: dict[str, str] | None = None, method: str = "GET", port: int = xds.EGRESS_PORT) -> tuple[int, str]:
+    def ask(self, path: str, headers: dict[str, str] | None = None, method: str = "GET", port: int = 8080) -> tuple[int, str]:
         """One request as front's program would make it; status 0 where nothing listens yet."""
-        connection = http.client.HTTPConnection(self.ip, port, timeout=20)
+        connection = Redirected(self.ip, port)
         with contextlib.closing(connection):
             try:
                 connection.request(method, path, headers={"Host": HOST, **(headers or {})})
                 answer = connection.getresponse()
                 return answer.status, answer.read().decode()
-            except OSError:
+            except (OSError, http.client.HTTPException):
                 return 0, ""
 
     def many(self, count: int, headers: dict[str, str] | None = None, at_once: int = 8) -> Counter[str]:
         """Bodies of `count` requests over `at_once` kept connections; a status other than 200 counts as itself."""
 
         def some(share: int) -> Counter[str]:
-            connection, found = http.client.HTTPConnection(self.ip, xds.EGRESS_PORT, timeout=20), Counter[str]()
+            connection, found = Redirected(self.ip, 8080), Counter[str]()
             with contextlib.closing(connection):
                 for _ in range(share):
                     connection.request("GET", "/", headers={"Host": HOST, **(headers or {})})
@@ -147,8 +147,8 @@ def side(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Side]:
     found = Side(folder, loop)
     _, port = loop.run(found.serve())
     (folder / "envoy.json").write_text(json.dumps(xds.bootstrap("mesh/m/virtualNode/front", found.ip, port)))
-    command = [binary(), "-c", str(folder / "envoy.json"), "--concurrency", "1", "--log-level", "warning", "--disable-hot-restart"]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    out = subprocess.DEVNULL
+    process = subprocess.Popen(command(folder / "envoy.json", "warning", 500), stdin=out, stdout=out, stderr=out)
     try:
         found.set(route(("blue", 1), ("red", 1)))
         wait_for(lambda: found.many(40).keys() == {"blue", "red"}, 20, "both colours")
@@ -267,11 +267,11 @@ def test_names_that_are_no_backends_are_refused(side: Side) -> None:
 
 def test_a_tcp_route_carries_bytes_to_its_targets_by_weight(side: Side) -> None:
     raw = {**MESH, "virtualRouterName": "raw"}
-    side.mesh.create_virtual_router(**raw, spec={"listeners": [{"portMapping": {"port": 8080, "protocol": "tcp"}}]})
+    side.mesh.create_virtual_router(**raw, spec={"listeners": [{"portMapping": {"port": 9000, "protocol": "tcp"}}]})
     targets = [{"virtualNode": "blue", "weight": 1}, {"virtualNode": "red", "weight": 3}]
     side.mesh.create_route(**raw, routeName="all", spec={"tcpRoute": {"action": {"weightedTargets": targets}}})
     side.mesh.create_virtual_service(**MESH, virtualServiceName="raw.local", spec={"provider": {"virtualRouter": {"virtualRouterName": "raw"}}})
-    wait_for(lambda: side.ask("/", port=xds.EGRESS_TCP)[0] == 200, 20, "the TCP listener in Envoy")
-    counts = Counter(side.ask("/", port=xds.EGRESS_TCP)[1] for _ in range(400))
+    wait_for(lambda: side.ask("/", port=9000)[0] == 200, 20, "the TCP listener in Envoy")
+    counts = Counter(side.ask("/", port=9000)[1] for _ in range(400))
     assert set(counts) == {"blue", "red"}
     assert two_sided(counts["blue"], 400, 0.25) >= BOUND, counts

@@ -25,8 +25,8 @@ from world.aws.models.app_mesh import AppMesh
 from world.aws.models.cloud_map import OPERATIONS, CloudMap
 from world.clusters.client import wait_for
 from world.dataplane import configuration as xds
-from world.dataplane.app_mesh import AppMeshService
 from world.dataplane.envoys import command
+from world.dataplane.management import Management
 from world.pods.apps import NOWHERE, App, called
 from world.pods.http2 import message, text
 from world.state import free_ports
@@ -83,15 +83,15 @@ class Redirected(http.client.HTTPConnection):
         self.sock.sendall(self._line)
 
 
-class Recorded(AppMeshService):
+class Recorded(Management):
     """Keeps every configuration that it made, endpoints apart."""
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self.made: dict[str, dict[str, Any]] = {}
 
-    def _read(self, proxy: str) -> dict[str, list[dict[str, Any]]]:
-        found = super()._read(proxy)
+    def _moved(self, made: dict[str, list[dict[str, Any]]], ip: str) -> dict[str, list[dict[str, Any]]]:
+        found = super()._moved(made, ip)
         kept = {kind: resources for kind, resources in found.items() if kind != xds.ENDPOINTS}
         self.made[json.dumps(kept, sort_keys=True)] = kept
         return found
@@ -157,7 +157,7 @@ class Stage:
 
     def settle(self) -> None:
         """Every Envoy goes by what the mesh says now."""
-        wait_for(lambda: self.loop.run(self.management.settled(lambda: list(self.proxies))), 30, "the configuration in Envoy")
+        wait_for(lambda: not self.loop.run(self.management.settled(lambda: list(self.proxies))), 30, "the configuration in Envoy")
 
     def register(self, name: str, ip: str, port: int, **attributes: str) -> None:
         """An instance of a service of that name."""

@@ -12,6 +12,8 @@ from world.clusters.faults import Faults
 from world.clusters.objects import ApiError
 from world.clusters.store import Store
 
+_TOLD = ("APPMESH_RESOURCE_NAME", "APPMESH_VIRTUAL_NODE_NAME")
+
 
 class Control:
     """What the control server can do to one cluster."""
@@ -95,7 +97,7 @@ class Control:
             "sidecar": self.runtime.has_sidecar(pod),
             "labels": meta.get("labels") or {},
             "account": pod["spec"].get("serviceAccountName", "default"),
-            "virtual_node": _env(pod).get("APPMESH_VIRTUAL_NODE_NAME", ""),
+            "virtual_node": _proxy(pod),
         }
 
     def _service(self, service: dict[str, Any]) -> dict[str, Any]:
@@ -110,8 +112,10 @@ class Control:
         }
 
 
-def _env(pod: dict[str, Any]) -> dict[str, str]:
-    return {item["name"]: item.get("value", "") for item in pod["spec"]["containers"][0].get("env") or ()}
+def _proxy(pod: dict[str, Any]) -> str:
+    """The id of the pod's Envoy, `mesh/<mesh>/<virtualNode or virtualGateway>/<name>`: what its container was told, as the injecting webhook does."""
+    told = {item["name"]: item.get("value", "") for container in pod["spec"]["containers"] for item in container.get("env") or ()}
+    return next((told[name] for name in _TOLD if told.get(name)), "")
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -13,9 +13,9 @@ import aiohttp
 from aiohttp import web
 
 from world.aws.process import end_group_with_me, lead_group, say_ready
-from world.dataplane import xds
 from world.dataplane.balancer import Balancer
 from world.dataplane.certificates import Certificates
+from world.dataplane.configuration import bootstrap
 from world.dataplane.envoys import Envoys, Start
 from world.dataplane.management import SETTLE_S, Management
 from world.dataplane.own_envoys import OwnServers
@@ -55,7 +55,8 @@ class Switches:
             number = (await request.json()).get("number", 0)
             if number:
                 return web.json_response({"settled": await self.own.settled(self.envoys.addresses, number, SETTLE_S)})
-            return web.json_response({"settled": await self.management.settled(self.envoys.proxies)})
+            waits = await self.management.settled(self.envoys.proxies)
+            return web.json_response({"settled": not waits, "waits": waits})
         elif what == "envoy/refusals":
             return web.json_response(self.own.refusals())
         elif what in ("management/stop", "management/start"):
@@ -104,7 +105,7 @@ def started(pod: dict[str, Any], document: dict[str, Any], own: OwnServers) -> S
     if not name:
         return None
     to_own = document["mesh"] == "envoy"
-    return Start(f"{name}|{pod['ip']}", own.bootstrap(pod) if to_own else xds.bootstrap(name, pod["ip"], document["ports"]["xds"]))
+    return Start(f"{name}|{pod['ip']}", own.bootstrap(pod) if to_own else bootstrap(name, pod["ip"], document["ports"]["xds"]))
 
 
 async def main(folder: Path) -> None:

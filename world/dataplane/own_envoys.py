@@ -28,7 +28,7 @@ from world.dataplane.pods_view import PodsView
 AUDIENCE, IMAGE, PORT, NAME = "crossmesh-xds", "crossmesh-xds", 8443, "crossmesh-xds.crossmesh.svc"
 RENEW_S = 1800.0
 QUIET_S = 0.3  # nothing said for so long, and all acknowledged: an Envoy has what its server has
-_SECRET = ("crossmesh", "crossmesh-xds-authority")
+_SECRET = "crossmesh/crossmesh-xds-authority"
 _TLS = "extensions.transport_sockets.tls.v3"
 _OPTIONS = "extensions.upstreams.http.v3.HttpProtocolOptions"
 
@@ -183,7 +183,7 @@ class OwnServers:
         return f"{random.choice(ready)['ip']}:{PORT}" if ready else ""
 
     def _authority(self, cluster: str) -> bytes:
-        found = Cluster(self._document, cluster).get("Secret", *_SECRET)
+        found = Cluster(self._document, cluster).get("Secret", *_SECRET.split("/"))
         return base64.b64decode(found["data"]["ca.crt"])
 
     # --- what is known of them -----------------------------------------------------------------------------------------------------------

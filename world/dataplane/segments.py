@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from world.aws.clients import client
+from world.dataplane.names import called_node
 
 EVERY_S = 0.5
 
@@ -32,10 +33,10 @@ class Segments:
 
     async def _follow(self, names: Any) -> None:
         while True:
-            own = {proxy.rpartition("|")[2]: proxy.rpartition("|")[0].rpartition("/")[2] for proxy in names()}
+            own = {proxy.rpartition("|")[2]: proxy.rpartition("|")[0] for proxy in names()}
             documents, self.received[:] = list(self.received), []
             for file in self._folder.glob("access-*.log"):
-                name = own.get(file.stem.removeprefix("access-"), "front")
+                name = own.get(file.stem.removeprefix("access-"), "mesh//virtualNode/front")
                 for line in self._new(file):
                     documents += _segments(name, line)
             if documents:
@@ -66,7 +67,9 @@ class _Daemon(asyncio.DatagramProtocol):
             self._received.append(document.decode("utf-8", "replace"))
 
 
-def _segments(front: str, line: dict[str, Any]) -> list[str]:
+def _segments(proxy: str, line: dict[str, Any]) -> list[str]:
+    """Of a request that the Envoy of `mesh/<mesh>/<kind>/<name>` sent on."""
+    _, mesh, _, front = proxy.split("/")
     found = re.search(r"Root=([0-9a-f-]+)", str(line.get("trace") or ""))
     if not found:
         return []
@@ -75,7 +78,7 @@ def _segments(front: str, line: dict[str, Any]) -> list[str]:
     about = {"request": {"method": "GET", "url": f"http://{line['authority']}/"}, "response": {"status": code}}
     times = {"start_time": start, "end_time": start + seconds, "trace_id": found[1]}
     above = re.search(r"Parent=([0-9a-f]{16})", str(line["trace"]))
-    target = str(line.get("cluster") or "none")
+    target = called_node(str(line.get("cluster") or "none"), mesh)
     sub = {
         "id": call,
         "name": target,

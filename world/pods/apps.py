@@ -6,6 +6,7 @@ import random
 from typing import Any
 
 BEHIND = 10_000  # a pod has one address here, so that a program beside an Envoy cannot listen where the Envoy does
+ENVOY = "envoy"  # the container's name, as the injecting webhook adds it
 NOWHERE = "127.255.255.254"  # what a name resolves to that only an Envoy knows
 
 
@@ -71,7 +72,7 @@ class Color(App):
 
 
 class Front(App):
-    """feapp: `/color` asks COLOR_HOST at `/`, without a timeout of its own, and passes the body on with 200."""
+    """feapp: `/color` asks COLOR_HOST at `/` through the Envoy beside it, without a timeout of its own, and passes the body on with 200."""
 
     def __init__(self, address: str, ports: tuple[int, ...], upstream: str, via: int) -> None:
         super().__init__(address, ports)
@@ -91,6 +92,7 @@ class Front(App):
         extra = f"X-Amzn-Trace-Id: {trace}\r\n" if trace else ""
         extra += "".join(f"{name}: {value}\r\n" for name, value in headers.items() if name.startswith("color_"))
         try:
+            writer.write(called(self.address, self.upstream))
             writer.write(f"GET / HTTP/1.1\r\nHost: {self.upstream}\r\n{extra}Connection: close\r\n\r\n".encode())
             await reader.readline()
             answered = await read_headers(reader)
@@ -130,18 +132,24 @@ def called(source: str, upstream: str) -> bytes:
     return f"PROXY TCP4 {source} {host} 1024 {port}\r\n".encode()
 
 
+_PORTS = {"colorapp": (8080,), "feapp": (8080,)}  # of programs whose containers declare none
+
+
 def app_for(pod: dict[str, Any], *, sidecar: bool) -> App:
-    """The program that a pod's image names."""
-    container = pod["spec"]["containers"][0]
+    """The program that a pod's image names. Beside an Envoy it listens behind its ports; in a gateway's pod there is none."""
+    container = next((one for one in pod["spec"]["containers"] if one["name"] != ENVOY), None)
+    address = pod["status"]["podIP"]
+    if container is None:
+        return Echo(address, ())
     env = {item["name"]: item.get("value", "") for item in container.get("env") or ()}
     image = container.get("image", "").rpartition("/")[2].partition(":")[0]
-    address = pod["status"]["podIP"]
-    ports = tuple(int(port["containerPort"]) for port in container.get("ports") or ())
+    declared = tuple(int(port["containerPort"]) for port in container.get("ports") or ()) or _PORTS.get(image, ())
+    ports = tuple(behind(port) for port in declared) if sidecar else declared
     if image == "colorapp":
-        return Color(address, ports or (8080,), env.get("COLOR", "n/a"))
+        return Color(address, ports, env.get("COLOR", "n/a"))
     if image == "feapp":
         host, _, port = env.get("COLOR_HOST", "").partition(":")
-        return Front(address, (behind(8080),) if sidecar else ports or (8080,), f"{host}:{port or 80}", 15001)
+        return Front(address, ports, f"{host}:{port or 80}", 15001)
     if image == "curler":
         return Echo(address, ())
     return Echo(address, ports)

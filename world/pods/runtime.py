@@ -9,11 +9,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from world.pods.apps import App, app_for
+from world.pods.apps import ENVOY, App, app_for
 from world.pods.groups import Groups
 from world.pods.processes import COMMANDS, PodProcesses, image_of
-
-APP_PORT_BEHIND_SIDECAR = 18080
 
 
 class PodRuntime:
@@ -31,7 +29,7 @@ class PodRuntime:
 
     def has_sidecar(self, pod: dict[str, Any]) -> bool:
         """Whether an Envoy stands before its program: a container of that name, as the injecting webhook adds it."""
-        return any(container["name"] == "envoy" for container in pod["spec"]["containers"])
+        return any(container["name"] == ENVOY for container in pod["spec"]["containers"])
 
     def start(self, cluster: str, pod: dict[str, Any]) -> None:
         """Listen at the pod's address before returning (a process of its own does so in its time)."""
@@ -98,6 +96,3 @@ class PodRuntime:
         """Misbehave: fail_rate, delay_ms, status, body; {} = well again."""
         app, _ = self._pods[uid]
         app.behaviour = settings
-
-
-__all__ = ["APP_PORT_BEHIND_SIDECAR", "PodRuntime"]

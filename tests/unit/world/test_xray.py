@@ -9,7 +9,7 @@ from world.dataplane.segments import _segments
 TRACE, PLACE = "1-67a1b2c3-0123456789abcdef01234567", "00112233aabbccdd"
 LINE = {
     "trace": f"Root={TRACE};Parent={PLACE};Sampled=1",
-    "cluster": "colorapp-blue_appmesh-demo",
+    "cluster": "cds_egress_shop_colorapp-blue_appmesh-demo_http_8080",
     "start": "101.0",
     "ms": "20",
     "code": "200",
@@ -22,7 +22,7 @@ def canary_trace() -> XRay:
     xray = XRay(lambda: 200.0)
     call = {"id": PLACE, "trace_id": TRACE, "parent_id": "aaaa", "type": "subsegment", "namespace": "remote", "name": "front.elb"}
     own = segment("probe", "r", f"Root={TRACE};Parent=aaaa;Sampled=1", 100.0, 102.0, failed=False)
-    documents = [json.dumps({**call, "start_time": 100.5, "end_time": 101.5}), *_segments("front", LINE), own]
+    documents = [json.dumps({**call, "start_time": 100.5, "end_time": 101.5}), *_segments("mesh/shop/virtualNode/front", LINE), own]
     assert xray.call("PutTraceSegments", {"TraceSegmentDocuments": documents}) == {"UnprocessedTraceSegments": []}
     return xray
 
