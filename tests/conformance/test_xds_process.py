@@ -185,7 +185,7 @@ def test_it_serves_tells_how_it_is_asks_aws_for_no_more_than_it_may_and_ends_cle
     reasons = {sample.labels["reason"] for sample in families["crossmesh_xds_refused_streams"].samples if sample.name.endswith("_total")}
     assert reasons == {"token", "not_allowed", "unknown"}
     until(lambda: world.heartbeats)
-    assert {"cluster", "formats", "lineage", "number", "streams", "stopped", "at"} == world.heartbeats[-1].keys()
+    assert {"cluster", "formats", "lineage", "number", "streams", "stopped", "read", "looked", "at"} == world.heartbeats[-1].keys()
     assert world.calls == {
         ("GetItem", "snapshots/pointer"),
         ("PutItem", "snapshots/servers/east/xds-0"),

@@ -163,6 +163,18 @@ def test_an_envoy_gets_what_was_published_and_follows_weights_endpoints_and_clus
     assert not any(one.stats("update_rejected").values())
 
 
+def test_only_what_a_snapshot_causes_counts_as_pushed(
+    mesh: Mesh, running: Running, envoy: Callable[..., Envoy], blue: Application, green: Application
+) -> None:
+    mesh.publish([cluster("blue")], routes(blue=1), {"blue": endpoints("blue", blue)})
+    until(lambda: running.loader.snapshot)
+    one = envoy()
+    until(lambda: answers(one, 1) == {"blue"}, said=lambda: one.log.read_text()[-3_000:])
+    assert "crossmesh_xds_push_seconds_count 0.0" in running.metrics.text().decode(), "what a new Envoy is answered is no push"
+    mesh.publish([cluster("blue")], routes(blue=1), {"blue": endpoints("blue", green)})
+    until(lambda: "crossmesh_xds_push_seconds_count 1.0" in running.metrics.text().decode())
+
+
 def test_a_refused_cluster_is_told_and_stopped_and_the_rest_goes_on(
     mesh: Mesh, running: Running, envoy: Callable[..., Envoy], blue: Application, green: Application
 ) -> None:

@@ -104,7 +104,7 @@ def test_it_imports_nothing_of_the_package_and_of_the_watcher() -> None:
         assert not re.search(r"^\s*(from|import) crossmesh(_watcher)?\b", path.read_text(), re.MULTILINE), path
 
 
-PURE = {"stream", "fleet", "mesh", "succession"}
+PURE = {"shared", "stream", "fleet", "mesh", "succession"}
 
 
 @pytest.mark.parametrize("module", sorted(PURE))
@@ -112,4 +112,4 @@ def test_the_protocol_is_pure(module: str) -> None:
     """What the schedules play is all there is: no clock, no thread, no socket."""
     text = (SERVER / "crossmesh_xds" / f"{module}.py").read_text()
     imported = set(re.findall(r"^(?:from|import) ([\w.]+)", text, re.MULTILINE))
-    assert imported <= {"hashlib", "re", "enum", "msgspec", "collections.abc", *(f".{name}" for name in (*PURE, "published"))}
+    assert imported <= {"hashlib", "re", "enum", "msgspec", "collections.abc", "typing", *(f".{name}" for name in (*PURE, "published"))}

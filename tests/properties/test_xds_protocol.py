@@ -7,7 +7,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from crossmesh_xds import fleet, stream
+from crossmesh_xds import fleet, shared, stream
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -27,12 +27,18 @@ PLANTED = {  # what is wrong: (module, the code, what stands in its place)
     "sends what was refused again": ("stream", "if (kind, one.name, one.hash) in self.refused or ", "if "),
     "takes a refusal for an acceptance": ("stream", "if not said.error:", "if True:"),
     "does not send endpoints after a changed cluster": ("stream", "self._types[Kind.ENDPOINTS].again |= {", "_ = {"),
-    "sends routes before their clusters": ("stream", "return not one.uses or ", "return True or "),
+    "sends routes before their clusters": ("stream", "return not used or ", "return True or "),
     "drops clusters that routes still name": ("stream", "if name not in target and name in used}", "if not target}"),
     "never drops a cluster": ("stream", "used = self._used(state)", "used = set(state.accepted)"),
     "drops clusters of an Envoy that comes back": ("stream", "if clusters.came and not ", "if False and not "),
     "goes back on an older replica": ("stream", "if self.behind(view):", "if False:"),
     "forgets what Envoys hold when they leave": ("fleet", "self._remember(member.proxy, kind, version, resources)", "pass"),
+    "remembers a difference by what it leads to alone": (
+        "shared",
+        '("changed", id(before), id(after))',
+        '("changed", id(after))',
+    ),
+    "remembers parts without their names": ("shared", '("part", id(resources), names)', '("part", id(resources))'),
     "tells only the first Envoy": (
         "fleet",
         "return [one for member in self._of(key) for one in",
@@ -42,9 +48,9 @@ PLANTED = {  # what is wrong: (module, the code, what stands in its place)
 
 
 def planted(which: str, code: str, other: str) -> tuple[ModuleType, ModuleType]:
-    """Copies of stream and fleet with a bug in one of them."""
+    """Copies of shared, stream and fleet with a bug in one of them. Given back are stream and fleet."""
     found = []
-    for module in (stream, fleet):
+    for module in (shared, stream, fleet):
         source = Path(str(module.__file__)).read_text()
         name = module.__name__.rpartition(".")[2]
         if name == which:
@@ -53,9 +59,11 @@ def planted(which: str, code: str, other: str) -> tuple[ModuleType, ModuleType]:
         copy = ModuleType(f"crossmesh_xds.planted_{name}")
         copy.__package__ = "crossmesh_xds"
         sys.modules[copy.__name__] = copy
-        exec(compile(source.replace("from .stream import", "from .planted_stream import"), f"planted {name}", "exec"), copy.__dict__)
+        for other_name in ("shared", "stream"):
+            source = source.replace(f"from .{other_name} import", f"from .planted_{other_name} import")
+        exec(compile(source, f"planted {name}", "exec"), copy.__dict__)
         found.append(copy)
-    return found[0], found[1]
+    return found[1], found[2]
 
 
 @pytest.mark.parametrize("bug", PLANTED)

@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -80,7 +81,7 @@ class Application:
         )
         self.metrics.looks.labels(kind).inc()
         if isinstance(found, Found):
-            self.metrics.read_now()
+            self.metrics.read_now(in_force=kind in ("next", "same"))
         said = f"{kind}: {found.reason if isinstance(found, Found) else found}"
         if said != self._last and kind not in ("next", "same"):
             LOG.warning("snapshot not taken", extra={"data": {"outcome": kind, "reason": said}})
@@ -113,7 +114,9 @@ class Application:
             "number": snapshot.pointer.number if snapshot else 0,
             "streams": len(self.server.fleet.members),
             "stopped": sorted(mark for _, mark in self.server.fleet.stopped)[:100],
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "read": _stamp(self.metrics.read_at),
+            "looked": _stamp(self.metrics.looked_at),
+            "at": _stamp(time.time()),
         }
         with contextlib.suppress(Unavailable):
             await asyncio.to_thread(self.source.beat, f"{self.given.cluster}/{self.given.pod}", said)
@@ -154,6 +157,11 @@ async def taken_from(
     if found.snapshot is not None:
         server.take(found.snapshot)
     return found.snapshot is not None
+
+
+def _stamp(seconds: float) -> str:
+    """The moment in UTC; "" for never."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds") if seconds else ""
 
 
 async def _main(given: settings.Settings) -> None:

@@ -56,7 +56,7 @@ class Workshop:
         self, used: dict[tuple[str, ...], Resource], ident: str, given: PublishedProxy, before: Proxy | None
     ) -> Proxy:
         clusters = self._content(used, Kind.CLUSTERS, given.clusters, ident)
-        names = tuple(clusters.resources)
+        names = _Names(clusters.resources)
         contents = {
             Kind.CLUSTERS: clusters,
             Kind.LISTENERS: self._content(used, Kind.LISTENERS, given.listeners, ident, names),
@@ -79,7 +79,7 @@ class Workshop:
         kind: Kind,
         given: Resources,
         ident: str,
-        clusters: tuple[str, ...] = (),
+        clusters: "_Names | None" = None,
     ) -> Content:
         found: dict[str, Resource] = {}
         for raw in given.resources:
@@ -90,9 +90,17 @@ class Workshop:
         return Content(number=given.number, resources=found)
 
     def _one(
-        self, used: dict[tuple[str, ...], Resource], kind: Kind, raw: bytes, clusters: Iterable[str] = ()
+        self, used: dict[tuple[str, ...], Resource], kind: Kind, raw: bytes, clusters: "_Names | None" = None
     ) -> Resource:
-        key = (kind.name, digest_of(raw), digest_of("\n".join(clusters).encode()))
+        key = (kind.name, digest_of(raw), clusters.digest if clusters else "")
         if key not in used:
-            used[key] = self._known.get(key) or codec.resource(kind, raw, clusters)
+            used[key] = self._known.get(key) or codec.resource(kind, raw, clusters.names if clusters else ())
         return used[key]
+
+
+class _Names:
+    """The clusters of a proxy, with a digest that is made once for all its listeners and routes."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = tuple(names)
+        self.digest = digest_of("\n".join(self.names).encode())

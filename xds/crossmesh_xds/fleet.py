@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from .mesh import Content, Kind, Proxy, Resource, Snapshot
-from .stream import Refusal, Request, Resources, Response, Stream, View
+from .shared import Resources, Shared
+from .stream import Refusal, Request, Response, Stream, View
 
 LEADER_S = 10.0  # an Envoy that does not answer for so long is not waited for
 STOPPED_AFTER = 2  # refusals
@@ -56,6 +57,7 @@ class Fleet:
     def __init__(self, empty: Callable[[str], Resource]) -> None:
         self.snapshot: Snapshot | None = None
         self.members: dict[str, Member] = {}
+        self._by_key: dict[Key, dict[str, Member]] = {}
         self.stopped: set[tuple[str, str]] = set()  # minor version, hash
         # Proxy, instance; for the caller to take
         self.refusals: list[tuple[str, str, Refusal]] = []
@@ -67,22 +69,27 @@ class Fleet:
         self._retained: dict[str, Resource] = {}
         self._released: frozenset[str] = frozenset()
         self._empty = empty
+        self._shared = Shared()
 
     def join(self, ident: str, proxy: str, minor: str, instance: str) -> None:
         """A new stream. Raises NotServed: an unknown proxy is never answered with nothing."""
         if self.snapshot is None or proxy not in self.snapshot.proxies:
             raise NotServed(proxy)
-        self.members[ident] = Member(ident=ident, proxy=proxy, minor=minor, instance=instance, stream=Stream())
+        member = Member(ident=ident, proxy=proxy, minor=minor, instance=instance, stream=Stream())
+        self.members[ident] = member
+        self._by_key.setdefault(member.key, {})[ident] = member
 
     def leave(self, ident: str, now: float) -> Sent:
         """A stream ended. If it tried a change for others, another one does."""
         member = self.members.pop(ident, None)
         if member is None:
             return []
+        del self._by_key[member.key][ident]
         for kind, version, resources in member.stream.held():
             self._remember(member.proxy, kind, version, resources)
         rest = self._of(member.key)
         if not rest:
+            del self._by_key[member.key]
             for held in (self._settled, self._trials):
                 held.pop(member.key, None)
             return []
@@ -111,6 +118,7 @@ class Fleet:
                 name: one for name, one in (self._retained | left).items() if name not in snapshot.endpoints
             }
         self.snapshot = snapshot
+        self._shared.forget()
         lifted = snapshot.released - self._released
         self._released = snapshot.released
         self.stopped = {one for one in self.stopped if one[1] not in lifted}
@@ -152,9 +160,10 @@ class Fleet:
             endpoints_number=self.snapshot.endpoints_number,
             retained=self._retained,
             empty=self._empty,
-            stopped=lambda mark: (member.minor, mark) in self.stopped,
+            stopped=(lambda mark: (member.minor, mark) in self.stopped) if self.stopped else None,
             good=lambda kind: self._good.get((member.key, kind), {}),
             recall=lambda kind, version: self._history.get((member.proxy, kind), {}).get(version),
+            shared=self._shared,
         )
 
     def _contents(self, member: Member, now: float) -> Mapping[Kind, Content]:
@@ -165,7 +174,7 @@ class Fleet:
         key, settled = member.key, self._settled.get(member.key)
         new = self.snapshot.proxies.get(member.proxy, settled)
         assert new is not None
-        if settled is None or settled.numbers == new.numbers:
+        if settled is None or settled is new or settled.numbers == new.numbers:
             self._settled[key] = new
             self._trials.pop(key, None)
             return new.contents
@@ -220,4 +229,4 @@ class Fleet:
             del versions[next(iter(versions))]
 
     def _of(self, key: Key) -> list[Member]:
-        return [member for member in self.members.values() if member.key == key]
+        return list(self._by_key.get(key, {}).values())

@@ -19,6 +19,8 @@ class Kind(Enum):
     LISTENERS = "type.googleapis.com/envoy.config.listener.v3.Listener"
     ROUTES = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 
+    __hash__ = object.__hash__  # the enum's own one is slow, and keys by kind are looked up in every step
+
 
 ROLLED_OUT = (Kind.CLUSTERS, Kind.LISTENERS, Kind.ROUTES)  # by steps; endpoints go to all at once
 

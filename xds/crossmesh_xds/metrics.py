@@ -21,10 +21,14 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self.read_at = self.looked_at = 0.0  # seconds since 1970; 0: never
         one: dict[str, Any] = {"registry": self.registry, "namespace": "crossmesh_xds"}
         self.streams = Gauge("streams", "Envoys that are connected.", **one)
         self.number = Gauge("snapshot_number", "Number of the snapshot that is served.", **one)
         self.pointer_read = Gauge("pointer_read_timestamp_seconds", "When the pointer was last read.", **one)
+        self.looked = Gauge(
+            "look_timestamp_seconds", "When a look last ended with the published snapshot in force here.", **one
+        )
         self.looks = Counter("looks", "Looks at the pointer, by what they came to.", ["outcome"], **one)
         self.sent = Counter("responses", "Responses sent, by type of resource.", ["type"], **one)
         self.refusals = Counter("refusals", "Responses that Envoys refused, by type of resource.", ["type"], **one)
@@ -36,7 +40,7 @@ class Metrics:
         self.behind = Counter("behind_streams", "Streams ended because Envoy held something newer.", **one)
         self.latency = Histogram(
             "push_seconds",
-            "From a snapshot to the response on its way.",
+            "From a snapshot to each response that it caused, on its way; what Envoys that come are answered is none.",
             buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
             **one,
         )
@@ -46,9 +50,13 @@ class Metrics:
         made: bytes = generate_latest(self.registry)  # type: ignore[no-untyped-call]
         return made
 
-    def read_now(self) -> None:
-        """The pointer was read."""
-        self.pointer_read.set(time.time())
+    def read_now(self, *, in_force: bool) -> None:
+        """The pointer was read; `in_force`: what it names is what is served."""
+        self.read_at = time.time()
+        self.pointer_read.set(self.read_at)
+        if in_force:
+            self.looked_at = self.read_at
+            self.looked.set(self.looked_at)
 
 
 def serve(address: tuple[str, int], metrics: Metrics, checks: dict[str, Check]) -> ThreadingHTTPServer:

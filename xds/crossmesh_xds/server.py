@@ -17,7 +17,7 @@ from .certificates import Pair, due, leaf
 from .fleet import Fleet, Sent
 from .identity import Denied, Gate, Identity, Unanswered, may
 from .loader import Loader
-from .mesh import Snapshot
+from .mesh import Snapshot, number_of
 from .metrics import Metrics
 from .published import Unusable
 from .stream import Request, Response
@@ -43,6 +43,9 @@ _OPTIONS = [
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.so_reuseport", 0),
+    # Less memory a connection: smaller TLS buffers, no windows that grow for bulk transfers
+    ("grpc.tsi.max_frame_size", 4_096),
+    ("grpc.http2.bdp_probe", 0),
 ]
 _SAME = None  # what grpc takes for bytes as they are
 
@@ -76,7 +79,8 @@ class Server:
         self._coming = asyncio.Semaphore(COMING_IN)
         self._grpc: Any = None
         self._draining = False
-        self._taken_at = 0.0
+        self._taken_at, self._before = 0.0, 0
+        metrics.stopped.set_function(lambda: len(self.fleet.stopped))
 
     async def start(self, address: str, signer: Pair, names: list[str]) -> int:
         """Serve on `address` (host:port, 0 for any); the port. TLS always, with a leaf that is
@@ -107,6 +111,7 @@ class Server:
     def take(self, snapshot: Snapshot) -> None:
         """Serve another snapshot."""
         self._taken_at = time.monotonic()
+        self._before = self.fleet.snapshot.pointer.number if self.fleet.snapshot else snapshot.pointer.number
         self._send(self.fleet.take(snapshot, self._taken_at))
         self.metrics.number.set(snapshot.pointer.number)
         LOG.info(
@@ -162,7 +167,8 @@ class Server:
             while isinstance(said := await queue.get(), Response):
                 await context.write(codec.response(said.kind, said.version, said.nonce, said.resources, self._name))
                 self.metrics.sent.labels(said.kind.name.lower()).inc()
-                self.metrics.latency.observe(time.monotonic() - self._taken_at)
+                if not said.first and number_of(said.version) > self._before:
+                    self.metrics.latency.observe(time.monotonic() - self._taken_at)
             if said.code is not grpc.StatusCode.OK:
                 await context.abort(said.code, said.reason)
         finally:
@@ -204,8 +210,6 @@ class Server:
                 "words": refusal.words,
             }
             LOG.warning("refused by Envoy", extra={"data": data})
-        if refusals:
-            self.metrics.stopped.set(len(self.fleet.stopped))
 
     def _send(self, sent: Sent) -> None:
         for ident, response in sent:

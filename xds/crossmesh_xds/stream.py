@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import msgspec
 
-from .mesh import Content, Kind, Resource, number_of, set_hash
+from .mesh import Content, Kind, Resource, number_of
+from .shared import Resources, Shared
 
-Resources = Mapping[str, Resource]
 _NOTHING: Resources = {}
 
 
@@ -35,6 +35,7 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     nonce: str
     resources: tuple[Resource, ...]
+    first: bool = False  # of its type on this stream: what an Envoy that comes is answered with
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,10 +54,12 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     endpoints_number: int
     retained: Resources  # endpoint sets that the snapshot no longer has, as last published
     empty: Callable[[str], Resource]  # an endpoint set without endpoints
-    stopped: Callable[[str], bool]  # whether the fleet no longer sends the resource with this hash
+    # Whether the fleet no longer sends the resource with this hash; None: it sends all
+    stopped: Callable[[str], bool] | None
     good: Callable[[Kind], Resources]  # what Envoys of this proxy last accepted
     # What a version held, if this server sent it once
     recall: Callable[[Kind, str], Resources | None]
+    shared: Shared
 
 
 class _Sent(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +70,11 @@ class _Sent(msgspec.Struct, frozen=True, kw_only=True):
 
 class _Type:
     """One type's state on a stream."""
+
+    __slots__ = (
+        "accepted", "again", "asked", "blocked", "brought", "came", "first",
+        "floor", "names", "nonce", "pending", "presented",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.asked = False
@@ -106,9 +114,9 @@ class Stream:
         elif said.nonce != state.nonce:
             return []
         elif state.pending is not None:
-            self._judged(said, state, state.pending)
+            self._judged(said, state, state.pending, view.shared)
         if said.kind in (Kind.ENDPOINTS, Kind.ROUTES):
-            state.names = frozenset(said.names)
+            state.names = view.shared.names(said.names)
             if not state.accepted.keys() <= state.names:
                 state.accepted = {name: found for name, found in state.accepted.items() if name in state.names}
         return self.advance(view)
@@ -155,12 +163,12 @@ class Stream:
     def _first(self, state: _Type, said: Request, view: View) -> None:
         state.asked, state.presented, state.floor = True, said.version, number_of(said.version)
         state.came = state.floor > 0
-        state.brought = frozenset(said.names) if state.came else frozenset()
+        state.brought = view.shared.names(said.names) if state.came else frozenset()
         state.accepted = view.recall(said.kind, said.version) or _NOTHING
 
-    def _judged(self, said: Request, state: _Type, sent: _Sent) -> None:
+    def _judged(self, said: Request, state: _Type, sent: _Sent, shared: Shared) -> None:
         state.pending = None
-        changed = {name: one for name, one in sent.resources.items() if _hash(state.accepted, name) != one.hash}
+        changed = shared.changed(state.accepted, sent.resources)
         # Those that are good were taken even out of a response that was refused
         if said.kind is Kind.CLUSTERS:
             self._types[Kind.ENDPOINTS].again |= {one.endpoints for one in changed.values() if one.endpoints}
@@ -171,7 +179,7 @@ class Stream:
         if said.kind is Kind.ENDPOINTS:  # those that are good are still waited for
             state.again |= sent.resources.keys() - blamed.keys()
         if not blamed:
-            state.blocked.add(set_hash(sent.whole))
+            state.blocked.add(shared.mark(sent.whole))
         self.refused |= {(said.kind, name, one.hash) for name, one in blamed.items()}
         self.refusals.append(Refusal(kind=said.kind, resources=tuple(blamed.values()), words=said.error))
 
@@ -188,17 +196,12 @@ class Stream:
     def _next(self, kind: Kind, state: _Type, view: View) -> Response | None:
         if kind is Kind.ENDPOINTS:
             return self._some(kind, state, self._endpoints(state, view), view)
-        if kind is Kind.ROUTES:
-            target = view.contents[kind].resources
-            return self._some(
-                kind,
-                state,
-                self._chosen(kind, {name: target[name] for name in state.names if name in target}, view),
-                view,
-            )
         target = view.contents[kind].resources
+        if kind is Kind.ROUTES:
+            wanted = view.shared.part(target, state.names)
+            return self._some(kind, state, self._chosen(kind, wanted, view), view)
         chosen = self._chosen(kind, target, view)
-        if kind is Kind.CLUSTERS:
+        if kind is Kind.CLUSTERS and not state.accepted.keys() <= target.keys():
             used = self._used(state)
             kept = {name: one for name, one in state.accepted.items() if name not in target and name in used}
             chosen = {**chosen, **kept} if kept else chosen
@@ -209,9 +212,9 @@ class Stream:
 
     def _all(self, kind: Kind, state: _Type, chosen: Resources, view: View) -> Response | None:
         """The whole set, if the Envoy does not have it."""
-        if not state.first and (state.accepted is chosen or _hashes(state.accepted) == _hashes(chosen)):
-            return None  # first, for it is asked of every stream at every snapshot
-        marked = set_hash(chosen)
+        marked = view.shared.mark(chosen)
+        if not state.first and (state.accepted is chosen or view.shared.mark(state.accepted) == marked):
+            return None
         version = f"{self._number(kind, view)}.{marked}"
         if state.first and state.presented == version:
             state.first, state.accepted = False, chosen
@@ -222,16 +225,14 @@ class Stream:
 
     def _some(self, kind: Kind, state: _Type, chosen: Resources, view: View) -> Response | None:
         """What changed of the set, and what is to be told again; all of it at first."""
+        changed = chosen if state.first else view.shared.changed(state.accepted, chosen)
         again = state.again & state.names
-        changed = {
-            name: one
-            for name, one in chosen.items()
-            if state.first or name in again or _hash(state.accepted, name) != one.hash
-        }
+        if again and not again <= changed.keys():
+            changed = {name: one for name, one in chosen.items() if name in again or name in changed}
         if not changed:
             return None
-        whole = {**state.accepted, **chosen}
-        marked = set_hash(whole)
+        whole = view.shared.joined(state.accepted, chosen)
+        marked = view.shared.mark(whole)
         if marked in state.blocked:
             return None
         state.again -= changed.keys()
@@ -241,9 +242,16 @@ class Stream:
 
     def _send(self, kind: Kind, state: _Type, sent: _Sent) -> Response:
         self._nonces += 1
+        first = state.first
         state.first, state.pending, state.nonce = False, sent, str(self._nonces)
         state.floor = max(state.floor, number_of(sent.version))
-        return Response(kind=kind, version=sent.version, nonce=state.nonce, resources=tuple(sent.resources.values()))
+        return Response(
+            kind=kind,
+            version=sent.version,
+            nonce=state.nonce,
+            resources=tuple(sent.resources.values()),
+            first=first,
+        )
 
     def _endpoints(self, state: _Type, view: View) -> Resources:
         """Every set that is asked for. One that left stays as it was last published; one that
@@ -252,6 +260,9 @@ class Stream:
         An Envoy that came with a version may hold endpoints of a set that this server never knew.
         It is told nothing about that set.
         """
+        known = view.shared.part(view.endpoints, state.names)
+        if len(known) == len(state.names) and not self.refused:
+            return known
         chosen = {}
         for name in sorted(state.names):
             found = view.endpoints.get(name) or state.accepted.get(name) or view.retained.get(name)
@@ -268,6 +279,8 @@ class Stream:
         """The target, with what was refused or must wait in the form that was accepted before, or
         left out.
         """
+        if not self.refused and view.stopped is None and self._has(view.shared.uses(target)):
+            return target
         if all(self._fits(kind, one, view) for one in target.values()):
             return target
         chosen = {}
@@ -281,10 +294,14 @@ class Stream:
         return chosen
 
     def _fits(self, kind: Kind, one: Resource, view: View) -> bool:
-        if (kind, one.name, one.hash) in self.refused or view.stopped(one.hash):
+        if (kind, one.name, one.hash) in self.refused or (view.stopped is not None and view.stopped(one.hash)):
             return False
+        return self._has(one.uses)
+
+    def _has(self, used: frozenset[str]) -> bool:
+        """Whether the Envoy accepted these clusters. One that asks for none of us has its own."""
         clusters = self._types[Kind.CLUSTERS]
-        return not one.uses or not clusters.asked or one.uses <= clusters.accepted.keys()
+        return not used or not clusters.asked or used <= clusters.accepted.keys()
 
     def _used(self, clusters: _Type) -> set[str]:
         """Clusters that a listener or route names which the Envoy holds, or may hold when it
@@ -306,15 +323,6 @@ class Stream:
         """Forget that these were refused."""
         lifted = set(hashes)
         self.refused = {one for one in self.refused if one[2] not in lifted}
-
-
-def _hash(resources: Resources, name: str) -> str:
-    found = resources.get(name)
-    return "" if found is None else found.hash
-
-
-def _hashes(resources: Resources) -> dict[str, str]:
-    return {name: one.hash for name, one in resources.items()}
 
 
 def _names(text: str, name: str) -> bool:
