@@ -263,7 +263,7 @@ class InProcessAccount:
     def _s3(self, operation: str, params: Document) -> Document:
         bucket, key = f"arn:aws:s3:::{params['Bucket']}", params.get("Key", "")
         if operation == "ListObjectsV2":
-            self.judge([Need("s3:ListBucket", bucket, {"s3:prefix": [params["Prefix"]]})])
+            self.judge([Need("s3:ListBucket", bucket, {"s3:prefix": params["Prefix"]})])
             found = [name for name in sorted(self.objects) if name.startswith(params["Prefix"])]
             return {"Contents": [{"Key": name, "LastModified": self.written.get(name, self._now())} for name in found]}
         if operation == "DeleteObjects":

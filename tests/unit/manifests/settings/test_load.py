@@ -193,7 +193,7 @@ def test_bad_durations(written: str) -> None:
             "mesh.manifests: found files and clusters, wanted exactly one of files, clusters",
         ),
         ("files: [mesh/*.yaml]", "clusters: [two]", "mesh.manifests.clusters[0]: 'two' is no cluster here"),
-        ("{manifests:", "{backend: lattice, manifests:", "mesh.backend: found 'lattice', wanted one of appmesh, none"),
+        ("{manifests:", "{backend: lattice, manifests:", "mesh.backend: found 'lattice', wanted one of appmesh, envoy, none"),
         ("clusters:", "canaries: {web: {}}\nclusters:", "canaries.web: found none, wanted exactly one of service, url"),
         ("clusters:", "canaries: {web: {url: 'ftp://x'}}\nclusters:", "canaries.web.url: found 'ftp://x', wanted http(s)://HOST"),
         (
