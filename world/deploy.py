@@ -169,7 +169,9 @@ def scale_watchers(world: Any, replicas: int) -> None:
     for name in document["clusters"]:
         pods = Cluster(document, name)
         wait_for(
-            lambda name=name, pods=pods: watcher_ready(document, name) if replicas else not pods.items("Pod", "crossmesh"),
+            lambda name=name, pods=pods: (
+                watcher_ready(document, name) if replicas else not pods.items("Pod", "crossmesh", "app=crossmesh-watcher")
+            ),
             60,
             f"the watcher of {name}",
         )
