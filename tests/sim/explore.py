@@ -58,6 +58,19 @@ BASES: dict[str, Schedule] = {
         hints="lost",
         events=(_event("add", kind="blue"), _event("terminate", kind="red"), _event("unready", kind="red", arg=1), _event("run")),
     ),
+    "envoys": Schedule(  # the mesh is kept by snapshots, published before the registry is written
+        pods=LAYOUTS[0],
+        mesh=False,
+        envoys=True,
+        hints="lost",
+        events=(
+            _event("add", kind="blue"),
+            _event("terminate", kind="red"),
+            _event("unready", kind="red", arg=1),
+            _event("delete", "eksc1", "blue"),
+            _event("squat", arg=1),
+        ),
+    ),
     "cold": Schedule(pods=LAYOUTS[1], cold=True, hints="lost", events=(_event("hint"),)),
 }
 SMALL = Schedule(pods=LAYOUTS[1], mesh=False, hints="lost", events=(_event("add", kind="blue"), _event("terminate", kind="red")))
@@ -197,7 +210,8 @@ def randomly(seed: int) -> Schedule:
         seed=seed,
         lag=rng.choice((0.0, 0.3, 0.3, 2.5)),
         rates=rates,
-        mesh=rng.random() < 0.3 and not live,
+        mesh=(kept := rng.random()) < 0.3 and not live,
+        envoys=kept > 0.85 and not live,
         live=live,
         hints=rng.choice(("kept", "kept", "lost", "twice", "late")),
         cold=rng.random() < 0.05 and not live,

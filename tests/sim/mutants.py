@@ -167,6 +167,13 @@ MUTANTS: tuple[Mutant, ...] = (
     M("a second try does not look whose the resource is", f"{USECASES}/mesh/appmesh/writing.py", "            todo = [place for place in todo if answers[place] is None]\n", "", "stale", "this project's own: found by the simulator"),
     M("a mesh API that is gone stops all", f"{USECASES}/mesh/appmesh/observing.py", "return MeshView(begun=begun, unavailable=str(error), gone=begun)", "raise", "indirect", "AMC#101: a broken mesh blocks the rest"),
     M("mesh drift starts no run", f"{STEPS}/look.py", "bool(seen.plan.actions or seen.plan.gates or seen.mesh.changes or ports)", "bool(seen.plan.actions or seen.plan.gates or ports)", "unobserved", "GWC PR#938: drift repair added only in 2026"),
+    # --- snapshots for own Envoys
+    M("a pod waits for Cloud Map before it is published", f"{CORE}/registry/served.py", "        endpoints=wanted,\n", "        endpoints=tuple(one for one in wanted if (one.key, one.id) in of_registry),\n", "indirect", "this project's own: no state of Cloud Map keeps a pod out"),
+    M("what no ready pod stands for is not published", f"{CORE}/mesh/xds/backend.py", "hosts(desired.endpoints, desired.endpoints.others, unhealthy)", "hosts(desired.endpoints, {}, unhealthy)", "indirect", "EDNS#3841: an empty answer takes all records out"),
+    M("endpoints leave a snapshot without a reason", f"{CORE}/mesh/xds/snapshot.py", "left=_left(content, endpoints, hosts, before) if before else ()", "left=()", "indirect", "this project's own: unknown is not empty"),
+    M("a snapshot follows none", f"{CORE}/mesh/xds/snapshot.py", 'predecessor=before.pointer.root if before else ""', 'predecessor=""', "stale", "this project's own: forward only"),
+    M("no lease check before a snapshot is published", f"{USECASES}/mesh/envoy/driver.py", "        yield from lease.check(run)\n", "", "intermediate", "AMC#349: same mesh, two writers"),
+    M("no run publishes", "statemachines/reconcile.asl.json", '"Variable": "$.plan.publish", "BooleanEquals": true', '"Variable": "$.plan.publish", "BooleanEquals": false', "unobserved"),
     # --- shifts and their canary
     M("a shift goes on though nobody watches", f"{CORE}/mesh/traffic_shift.py", "        elif silent(shift, topology, canaries, at):\n", "        elif False:\n", "stale", "this project's own: a version that silenced its canary was shifted to"),
     M("a shift without a verdict stays for ever", f"{CORE}/mesh/traffic_shift.py", "PATIENCE = 600.0", "PATIENCE = 1e9", "unobserved", "this project's own"),

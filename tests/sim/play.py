@@ -73,9 +73,9 @@ def _play(simulation: Simulation, rules: Rules) -> float:
 
 def _warm_start(schedule: Schedule) -> bytes:
     """What a first run over the pods that stand at the start leaves; kept for the next schedule that starts alike."""
-    key = (repr(schedule.pods), schedule.mesh, schedule.live)
+    key = (repr(schedule.pods), schedule.mesh, schedule.live, schedule.envoys)
     if key not in _warm:
-        alike = Schedule(pods=schedule.pods, mesh=schedule.mesh, live=schedule.live)
+        alike = Schedule(pods=schedule.pods, mesh=schedule.mesh, live=schedule.live, envoys=schedule.envoys)
         simulation = Simulation(alike, Rules())
         simulation.world.populate(alike.pods)
         simulation.look("warm-up")
@@ -96,16 +96,19 @@ def _freeze(simulation: Simulation, rules: Rules) -> bytes:
     models = [{k: v for k, v in vars(getattr(world, name)).items() if k not in _LEFT_OUT} for name in _MODELS]
     kept = {key: value for key, value in simulation.runs.objects.items() if key == "registry/last.json" or key.startswith("manifests/")}
     watched = {name: getattr(rules, name) for name in _OF_RULES}
-    return pickle.dumps((models, world.clusters, world.made, world.ips, simulation.state.leases, simulation.state.documents, kept, watched))
+    published = simulation.snapshots.current, simulation.snapshots.objects
+    held = simulation.state.leases, simulation.state.documents
+    return pickle.dumps((models, world.clusters, world.made, world.ips, *held, kept, watched, published))
 
 
 def _thaw(simulation: Simulation, rules: Rules, frozen: bytes) -> None:
     world = simulation.world
-    models, world.clusters, world.made, world.ips, leases, documents, objects, watched = pickle.loads(frozen)
+    models, world.clusters, world.made, world.ips, leases, documents, objects, watched, published = pickle.loads(frozen)
     for name, values in zip(_MODELS, models, strict=True):
         vars(getattr(world, name)).update(values)
     simulation.state.leases, simulation.state.documents, simulation.runs.objects = leases, documents, objects
     vars(rules).update(watched)
+    simulation.snapshots.current, simulation.snapshots.objects = published
     simulation.now = START + 45
 
 

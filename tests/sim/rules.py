@@ -19,6 +19,7 @@ from crossmesh.usecases.look import LAST as LAST_LOOK
 from crossmesh.usecases.planning import decide
 from crossmesh.usecases.state import LAST_RUN
 
+from tests.sim import envoys
 from tests.sim.clusters import TROUBLES
 from tests.sim.documents import TENANT, named
 from tests.sim.simulator import PERIOD, Broken, Execution, Frame, Simulation
@@ -58,6 +59,9 @@ PROPERTIES = {
     "superseded": (9, "no step of another configuration than its run's plans or writes"),
     "one-look-at-a-time": (10, "hints never make two looks at once"),
     "bounded-calls": (10, "calls stay within each run's budget"),
+    "published-is-decided": (1, "what is published for own Envoys is what the run's views say: ready pods, and no pod that ended"),
+    "snapshots-go-forward": (9, "each snapshot follows the one in force: same lineage, higher number, no lower epoch"),
+    "shrinks-by-a-reason": (1, "each endpoint that leaves a snapshot is listed in its root with a reason"),
     "order": (11, "no mesh write is refused for what must come before it"),
     "planned": (12, "nothing is written that the run's plan does not hold"),
     "carried-out": (12, "a run that met no trouble reached every stage of its plan"),
@@ -260,9 +264,15 @@ class Rules:
             self.views.setdefault(frame.run or frame.execution.arn, {})[call.args[0].name] = None
         if error is not None and call.method not in ("write_lease", "ask_again"):  # these may have been done though no answer came
             return
-        check = _CALLED.get(call.method) if call.port != "Networks" else None
+        check = _CALLED.get(call.method) if call.port not in ("Networks", "Snapshots") else None
         if check is not None:
             check(self, frame, call, answer)
+
+    def published(self, frame: Frame, before: Any, after: Any) -> None:
+        """The pointer moved."""
+        self._fence(frame, "a snapshot")
+        if found := envoys.faults(self, frame, before, after):
+            raise broken(*found)
 
     def _observed(self, frame: Frame, call: Any, view: Any) -> None:
         settings, _, registered, identity, versions = call.args
@@ -901,6 +911,8 @@ class Rules:
             if ours and key not in wanted and attributes.get(CLUSTER_MARK) not in hidden and self.sim.schedule.policy == "sync":
                 found.append(f"{key[1]} should not be in {key[0]}")
         found += [f"foreign {key[1]} is {have.get(key)}" for key, attributes in foreign.items() if have.get(key) != attributes]
+        if self.sim.schedule.envoys:
+            found += envoys.differences(self, wanted, hidden)
         return found + world.mesh_faults()
 
     def _identity(self, cluster: str) -> str:

@@ -52,7 +52,8 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`pods`: cluster -> kind -> how many stand when it begins. `lag`: seconds of a Cloud Map operation; `rates`: operation -> (a second, burst).
 
     `hints`: kept | lost | twice | late. `cold`: nothing is registered when it begins. `mesh`: App Mesh is kept, too.
-    `live`: manifests are read from the clusters. `note` says what it was found for.
+    `live`: manifests are read from the clusters.
+    `envoys`: the mesh is kept by snapshots for own Envoys. `note` says what it was found for.
     """
 
     pods: dict[str, dict[str, int]]
@@ -66,6 +67,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     policy: str = "sync"
     mesh: bool = True
     live: bool = False
+    envoys: bool = False
     events: tuple[Event, ...] = ()
     faults: tuple[Fault, ...] = ()
     note: str = ""

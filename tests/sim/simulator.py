@@ -14,7 +14,7 @@ from crossmesh.effects import Call
 from crossmesh.errors import CrossmeshError, RefusedError, Throttled, TransientError
 from crossmesh.usecases import manifests, state
 
-from tests.sim import adapters, application, asl, world
+from tests.sim import adapters, application, asl, envoys, world
 from tests.sim.clusters import Dripping
 from tests.sim.schedule import Event, Fault, Schedule
 
@@ -23,6 +23,7 @@ PERIOD = 60.0
 READS = {
     "find_services", "revision", "list_instances", "operation", "discover", "list", "describe", "tags", "read_lease", "read", "get", "running",
     "observe", "load_balancer", "probe", "manifests", "workloads",
+    "pointer", "stored", "lineage",
 }  # fmt: skip
 UNCOUNTED = ("Clock", "Telemetry")
 _STRIKE_STARTS = {"kill", "crash", "orphan", "kill-after", "crash-after", "lost", "throttle", "error", "timeout", "refuse"}
@@ -124,6 +125,7 @@ class Simulation:
         self.writes = 0
         self.trace: list[str] | None = None
         self.state, self.runs = MemoryState(), MemoryRunStore()
+        self.snapshots = envoys.WatchedSnapshots(self)
         registry, mesh = adapters.registry_and_mesh(self._wire)
         self.ports: dict[str, Any] = {
             "Registry": registry,
@@ -132,6 +134,7 @@ class Simulation:
             "State": self.state,
             "RunStore": self.runs,
             "Executions": self,
+            "Snapshots": self.snapshots,
             "Front": self,
             "Networks": MemoryNetworks(),
             "Instances": self,

@@ -68,15 +68,15 @@ def contexts() -> tuple[Context, Context, Context]:
 
 
 @cache
-def _deployed(removals: str, mode: str, *, mesh: bool, live: bool) -> tuple[Context, ...]:
+def _deployed(removals: str, mode: str, *, backend: str, live: bool) -> tuple[Context, ...]:
     """The same for a schedule's policy, mode, backend and source of manifests."""
     first = contexts()[0]
     policy = msgspec.structs.replace(first.settings.policy, removals=removals)  # type: ignore[arg-type]
-    backend = msgspec.structs.replace(first.settings.mesh, backend="appmesh" if mesh else "none")
+    mesh = msgspec.structs.replace(first.settings.mesh, backend=backend)  # type: ignore[arg-type]
     if live:
-        backend = msgspec.structs.replace(backend, manifests=ManifestSource(clusters=tuple(c.name for c in first.settings.clusters)))
+        mesh = msgspec.structs.replace(mesh, manifests=ManifestSource(clusters=tuple(c.name for c in first.settings.clusters)))
     return tuple(
-        msgspec.structs.replace(c, settings=msgspec.structs.replace(c.settings, policy=policy, mesh=backend), mode=mode)  # type: ignore[arg-type]
+        msgspec.structs.replace(c, settings=msgspec.structs.replace(c.settings, policy=policy, mesh=mesh), mode=mode)  # type: ignore[arg-type]
         for c in contexts()
     )
 
@@ -134,7 +134,8 @@ class World:
         self.lie, self.mesh_gone = "", False
         self.next_lag: float | None = None
         self.next_failure = False
-        self.deployed = _deployed(schedule.policy, schedule.mode, mesh=schedule.mesh, live=schedule.live)
+        backend = "envoy" if schedule.envoys else "appmesh" if schedule.mesh else "none"
+        self.deployed = _deployed(schedule.policy, schedule.mode, backend=backend, live=schedule.live)
         self.context = self.deployed[0]
         self.owner = self.context.settings.owner
         self.clusters = {name: Cluster(name, f"uid-of-{name}") for name in sorted(schedule.pods)}
@@ -285,7 +286,7 @@ class World:
     def mesh_faults(self) -> list[str]:
         """How App Mesh differs from what is declared."""
         found: list[str] = []
-        if self.context.settings.mesh.backend == "none" or self.mesh_gone:
+        if self.context.settings.mesh.backend != "appmesh" or self.mesh_gone:
             return found
         for key, (names, spec) in golden().items():
             if key[0] == "Route" and self.context.config == "c2":
