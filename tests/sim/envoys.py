@@ -130,6 +130,8 @@ def differences(rules: Any, wanted: dict[tuple[str, str], dict[str, str]], hidde
     for service, ident in snapshots.hosts(snapshots.current):
         cluster, _, uid = ident.partition(".")
         pod = rules.world.pod(uid) if cluster in rules.world.clusters and cluster not in hidden else None
+        if (service, ident) in rules.world.foreign:
+            continue  # somebody else holds the id now: foreign instances are in
         if cluster in rules.world.clusters and cluster not in hidden and (pod is None or pod.terminating):
             found.append(f"{ident} is served in {service} and has no pod")
     return found

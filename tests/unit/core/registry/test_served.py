@@ -173,3 +173,13 @@ def test_where_nothing_is_served_by_a_backend_the_plan_is_as_before() -> None:
     )
     assert planned(inputs).plan == one.plan
     assert planned(inputs).endpoints.others == {}
+
+
+def test_what_others_write_into_cloud_map_changes_nothing_of_a_host_of_ours() -> None:
+    ours = registered("a", pod("u1"))
+    other = Instance(id=ours.id, attributes={**ours.attributes, "AWS_INSTANCE_IPV4": "10.6.6.6"})
+    found = decide(Unseen(cluster="a", cause="timeout"), seen("b"), served=(ours,), registry=service(other))
+    assert found.endpoints.others[KEY] == (ours,)
+    stolen = Instance(id=ours.id, attributes={"AWS_INSTANCE_IPV4": "10.6.6.6"})
+    found = decide(Unseen(cluster="a", cause="timeout"), seen("b"), served=(ours,), registry=service(stolen))
+    assert found.endpoints.others[KEY] == (ours,)

@@ -88,8 +88,13 @@ def _others(
     found: dict[str, tuple[Instance, ...]] = {}
     for key in sorted(indexed.named | served.keys()):
         service = indexed.services.get(key)
-        there = {instance.id: instance for instance in served.get(key, ())}
-        there |= {instance.id: instance for instance in (service.instances if service is not None else ())}
+        there = {instance.id: instance for instance in (service.instances if service is not None else ())}
+        # What others write into Cloud Map changes nothing of a host of ours
+        there |= {
+            one.id: one
+            for one in served.get(key, ())
+            if one.id not in there or one.attributes.get(ep.OWNER) == indexed.owner
+        }
         staying = [one for ident, one in sorted(there.items()) if (key, ident) not in kept | leaving]
         if staying:
             found[key] = tuple(staying)
