@@ -44,7 +44,7 @@ build: setup ## build the application once, so that worlds only deploy it
 kube: setup ## build the real cluster tier once, into the user's cache (Go 1.26; 6 to 12 minutes on 2 cores); without it its tests are skipped
 	@python -m world.clusters.real.binaries
 
-demo: build ## the walkthrough, told and asserted: 0 only if every step held
+demo: build ## the walkthrough, told and asserted: 0 only if every step held (BACKEND=appmesh: on an emulated App Mesh)
 	@python -m world.demo
 
 world: build ## keep a world up and print how to use it (Ctrl-C ends it)

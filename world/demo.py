@@ -211,7 +211,7 @@ def moved(app: Application) -> dict[str, int]:
 def backend() -> Mesh:
     """The one that BACKEND names."""
     known: dict[str, Mesh] = {mesh.backend: mesh for mesh in (demo_own.OwnEnvoys(), demo_mesh.AppMesh())}
-    name = os.environ.get("BACKEND", "appmesh")
+    name = os.environ.get("BACKEND", "envoy")
     if name not in known:
         raise SystemExit(f"BACKEND is {name!r}; it must be one of {', '.join(known)}")
     return known[name]
