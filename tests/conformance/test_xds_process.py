@@ -23,14 +23,30 @@ from crossmesh_xds.mesh import Kind
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tests.support.answering import Answering
-from tests.support.snapshots import Shelf, proxy
+from tests.support.snapshots import LINEAGE, Shelf, proxy
 from tests.support.xds_server import until
 from world.deploy import ROOT
 from world.state import free_ports
 
 NODE = "mesh/shop/virtualNode/front_shop"
 NAME = "crossmesh-xds.crossmesh.svc"
-ACCOUNTS = {"front-token": "system:serviceaccount:shop:front", "server-token": "system:serviceaccount:crossmesh:crossmesh-xds"}
+FRONT = "system:serviceaccount:shop:front"
+SECRETS = ("se3ret", "front-token", "server-token", "foreign-token", "aimed-token", "unaimed-token", "expired-token", "nobody", "PRIVATE KEY")
+
+
+def known(user: str, *audiences: str) -> dict[str, Any]:
+    """The status of a TokenReview of a token that the cluster knows."""
+    return {"authenticated": True, "user": {"username": user}, "audiences": list(audiences)}
+
+
+REVIEWS = {
+    "front-token": known(FRONT, AUDIENCE),
+    "server-token": known("system:serviceaccount:crossmesh:crossmesh-xds", AUDIENCE),
+    "foreign-token": known("system:serviceaccount:other:front", AUDIENCE),
+    "aimed-token": known(FRONT, "sts.amazonaws.com"),
+    "unaimed-token": known(FRONT),
+    "expired-token": {"error": "token has expired"},
+}
 
 
 class World(ThreadingHTTPServer):
@@ -61,8 +77,7 @@ class World(ThreadingHTTPServer):
                 if target:
                     return self.dynamodb(target, body)
                 if self.path.endswith("tokenreviews"):
-                    user = ACCOUNTS.get(body["spec"]["token"])
-                    status = {"authenticated": True, "user": {"username": user}, "audiences": [AUDIENCE]} if user else {"error": "unknown"}
+                    status = REVIEWS.get(body["spec"]["token"], {"error": "unknown"})
                     return self.send(503 if world.api_down else 201, json.dumps({"kind": "TokenReview", "status": status}).encode())
                 world.secrets[body["metadata"]["name"]] = body
                 return self.send(201, json.dumps(body).encode())
@@ -121,12 +136,12 @@ class Process:
     def ready(self) -> None:
         until(lambda: self.get("/readyz")[0] == 200, said=lambda: f"{self.get('/readyz')} {self.process.poll()}")
 
-    def ask(self, world: World, token: str = "front-token", node: str = NODE) -> Any:
+    def ask(self, world: World, token: str = "front-token", node: str = NODE, version: str = "") -> Any:
         """The first response to a client that asks for clusters; a grpc.RpcError where there is none."""
         ca = base64.b64decode(world.secrets[SECRET]["data"]["ca.crt"])
         options = [("grpc.ssl_target_name_override", NAME)]
         with grpc.secure_channel(f"127.0.0.1:{self.port}", grpc.ssl_channel_credentials(ca), options) as channel:
-            said = codec._type("envoy.service.discovery.v3.DiscoveryRequest")(type_url=Kind.CLUSTERS.value)
+            said = codec._type("envoy.service.discovery.v3.DiscoveryRequest")(type_url=Kind.CLUSTERS.value, version_info=version)
             said.node.id = node
             done = threading.Event()
 
@@ -134,17 +149,23 @@ class Process:
                 yield said.SerializeToString()
                 done.wait(20)
 
-            answers = channel.stream_stream(codec.DISCOVERY)(requests(), timeout=20, metadata=[("authorization", f"Bearer {token}")])
+            shown = [("authorization", f"Bearer {token}")] if token else []
+            answers = channel.stream_stream(codec.DISCOVERY)(requests(), timeout=20, metadata=shown)
             try:
                 return codec._type("envoy.service.discovery.v3.DiscoveryResponse").FromString(next(answers))
             finally:
                 done.set()
 
+    def counted(self, counter: str) -> int:
+        """A counter with its labels, as the metrics have it."""
+        line = re.search(rf"^crossmesh_xds_{re.escape(counter)} (\S+)", self.get("/metrics")[1], re.MULTILINE)
+        return int(float(line.group(1))) if line else 0
+
     def end(self) -> tuple[int, list[dict[str, Any]]]:
         """Exit code and log lines."""
         self.process.send_signal(signal.SIGTERM)
         output, _ = self.process.communicate(timeout=20)
-        assert not any(secret in output for secret in ("se3ret", "front-token", "server-token", "PRIVATE KEY")), output
+        assert not any(secret in output for secret in SECRETS), output
         return self.process.returncode, [json.loads(line) for line in output.splitlines()]
 
 
@@ -223,6 +244,67 @@ def test_without_a_snapshot_it_is_not_ready_and_plain_text_gets_nothing(world: W
     assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
     with grpc.insecure_channel(f"127.0.0.1:{one.port}") as channel, pytest.raises(grpc.RpcError):
         next(channel.stream_stream(codec.DISCOVERY)(iter([b""]), timeout=5))
+
+
+@pytest.mark.parametrize(
+    ("token", "reason", "code", "detail"),
+    [
+        ("", "token", grpc.StatusCode.UNAUTHENTICATED, "no token"),
+        ("expired-token", "token", grpc.StatusCode.UNAUTHENTICATED, "token has expired"),
+        ("aimed-token", "token", grpc.StatusCode.UNAUTHENTICATED, "the token is for sts.amazonaws.com, not for crossmesh-xds"),
+        ("unaimed-token", "token", grpc.StatusCode.UNAUTHENTICATED, "the token is for no audience, not for crossmesh-xds"),
+        ("foreign-token", "not_allowed", grpc.StatusCode.PERMISSION_DENIED, f"other/front may not be {NODE}"),
+    ],
+)
+def test_a_token_that_proves_nothing_is_refused_counted_and_told(
+    world: World, started: list[Process], token: str, reason: str, code: grpc.StatusCode, detail: str
+) -> None:
+    (one,) = started
+    one.ready()
+    with pytest.raises(grpc.RpcError) as refused:
+        one.ask(world, token)
+    assert refused.value.code() is code
+    assert detail in refused.value.details()
+    assert one.counted(f'refused_streams_total{{reason="{reason}"}}') == 1
+    assert one.ask(world).version_info.startswith("4."), "who may ask is still answered"
+    told = [line for line in one.end()[1] if line["message"] == "stream refused"]
+    assert [(line["level"], line["reason"]) for line in told] == [("WARNING", reason)]
+    assert detail in told[0]["detail"]
+
+
+@pytest.mark.parametrize(
+    ("number", "root", "outcome", "detail"),
+    [
+        (6, {"lineage": "2b" * 16}, "foreign", f"lineage {'2b' * 16} with number 6"),
+        (6, {"lineage": "2b" * 16, "parent": {"lineage": "3c" * 16, "number": 5}}, "foreign", f"lineage {'2b' * 16} with number 6"),
+        (3, {"lineage": "2b" * 16, "parent": {"lineage": LINEAGE, "number": 5}}, "foreign", f"lineage {'2b' * 16} with number 3"),
+        (4, {}, "older", "number 4 of epoch 1"),
+        (6, {"epoch": 0}, "older", "number 6 of epoch 0"),
+    ],
+    ids=["forged lineage", "child of another lineage", "child with a lower number", "lower number", "lower epoch"],
+)
+def test_a_snapshot_that_does_not_follow_is_refused_counted_and_told(
+    world: World, started: list[Process], number: int, root: dict[str, Any], outcome: str, detail: str
+) -> None:
+    (one,) = started
+    one.ready()
+    sets = {"forged": {"cluster_name": "forged"}}
+    world.shelf.publish(number, {NODE: proxy(1, [{"name": "forged", "type": "EDS"}])}, sets, endpoints_number=1, **root)
+    until(lambda: one.counted(f'looks_total{{outcome="{outcome}"}}') > 0, said=lambda: one.get("/metrics")[1])
+    assert one.counted("snapshot_number") == 5
+    assert b"forged" not in one.ask(world).SerializeToString(), "what was served goes on"
+    told = [line for line in one.end()[1] if line["message"] == "snapshot not taken"]
+    assert [(line["outcome"], detail in line["reason"]) for line in told] == [(outcome, True)], "told once, not at each look"
+
+
+def test_a_replica_that_is_older_than_an_envoy_sends_it_nothing_and_is_counted(world: World, started: list[Process]) -> None:
+    (one,) = started
+    one.ready()
+    with pytest.raises(grpc.RpcError) as closed:
+        one.ask(world, version="9.0123456789abcdef")
+    assert (closed.value.code(), closed.value.details()) == (grpc.StatusCode.UNAVAILABLE, "another replica has a newer snapshot")
+    assert one.counted("behind_streams_total") == 1
+    assert one.counted('responses_total{type="clusters"}') == 0
 
 
 def test_it_says_all_that_is_missing_in_its_environment() -> None:
