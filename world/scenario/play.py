@@ -1,5 +1,9 @@
-"""Play scenarios: `python -m world.scenario.play [NAME…]` starts a world, deploys, plays and tells; the end-to-end tests play them in theirs."""
+"""Play scenarios: `python -m world.scenario.play [NAME…]` starts a world, deploys, plays and tells; the end-to-end tests play them in theirs.
 
+BACKEND=envoy plays them on own Envoys.
+"""
+
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -106,7 +110,8 @@ def table(results: dict[str, Traffic]) -> Table:
 
 def main(names: list[str]) -> int:
     """Play the named ones, or all; 0 if everything held."""
-    from world.deploy import ROOT, deploy
+    from world.demo import configured
+    from world.deploy import ROOT, deploy, install_servers
     from world.supervisor import running_world
 
     files = all_scenarios()
@@ -117,8 +122,11 @@ def main(names: list[str]) -> int:
     say = Console(highlight=False, width=150)
     results: dict[str, Traffic] = {}
     failures: list[str] = []
-    with running_world("scenarios", ROOT / ".world") as world:
-        deploy(world.document, Mode="apply", Schedule="DISABLED")
+    backend = os.environ.get("BACKEND", "appmesh")
+    with running_world("scenarios", ROOT / ".world", mesh=backend) as world:
+        deploy(world.document, config=configured(world.dir / "declared", backend), Mode="apply", Schedule="DISABLED")
+        if backend == "envoy":
+            install_servers(world.document)
         stage = Stage(Application(world))
         for name in names or files:
             try:
@@ -132,7 +140,8 @@ def main(names: list[str]) -> int:
             if traffic is not None:
                 results[name] = traffic
     say.print(table(results))
-    keep(results)
+    if backend == "appmesh":
+        keep(results)
     return 1 if failures else 0
 
 

@@ -43,7 +43,7 @@ def mend(stage: Stage, _: Any) -> None:
         cluster.tell("dark", {"on": False})
     stage.app.tell("aws", "faults", verb="DELETE")
     stage.app.tell("dataplane", "envoy/start")
-    stage.app.tell("dataplane", "management/start")
+    management(stage, "start")
 
 
 def aws_fault(stage: Stage, argument: dict[str, Any]) -> None:
@@ -141,8 +141,11 @@ def wait(_: Stage, argument: float) -> None:
 
 
 def management(stage: Stage, argument: str) -> None:
-    """Envoy's control plane stops or starts."""
+    """Envoy's control plane stops or starts: App Mesh's management service, or all servers of own Envoys."""
     stage.app.tell("dataplane", f"management/{argument}")
+    if stage.app.document["mesh"] == "envoy":
+        for cluster in stage.clusters.values():
+            cluster.scale("crossmesh", "crossmesh-xds", 2 if argument == "start" else 0)
 
 
 def envoy(stage: Stage, argument: str) -> None:
