@@ -1,9 +1,16 @@
 """Runs of a deployment with Envoys of its own, by the shipped state machine."""
 
+import msgspec
 import pytest
+import yaml
+from crossmesh import codec
 from crossmesh.core.observed import Unseen
+from crossmesh.core.reporting.report import Report
+from crossmesh.core.settings import ManifestSource
+from crossmesh.core.topology import Topology
 from crossmesh.effects import Batch, Call
 from crossmesh.errors import CrossmeshError, RefusedError, ServiceGone, Throttled, TransientError
+from crossmesh.usecases import state
 
 from tests.support.builders import pod
 from tests.support.own_envoys import EnvoyWorld, deployed, virtual_node
@@ -171,3 +178,44 @@ def test_a_node_that_files_no_longer_declare_leaves_with_a_reason(world: EnvoyWo
     assert found is not None
     assert name not in found.endpoints
     assert world.served() == {"10.0.0.1": "HEALTHY", "10.0.0.2": "HEALTHY"}
+
+
+def test_live_documents_that_vanish_stay_are_told_and_go_after_ten_minutes() -> None:
+    world = EnvoyWorld()
+    where = deployed()
+    source = msgspec.structs.replace(where.settings.mesh, manifests=ManifestSource(clusters=("a",)))
+    where = msgspec.structs.replace(where, settings=msgspec.structs.replace(where.settings, mesh=source), topology=Topology())
+    world.clusters.declared["a"] = list(yaml.safe_load_all(LIVE))
+    world.clusters.put("a", pod("u1", ip="10.0.0.1"))
+    world.follow(where)
+    name = "cds_egress_demo_blue_demo_http_8080"
+    assert world.served(name) == {"10.0.0.1": "HEALTHY"}
+    world.clusters.declared["a"] = [one for one in world.clusters.declared["a"] if one["kind"] != "VirtualNode"]
+    for _ in range(3):
+        world.follow(where)
+        assert world.served(name) == {"10.0.0.1": "HEALTHY"}, "losing declarations is not a decision"
+    report = codec.decode(world.state.read(state.LOOKED) or b"", Report)
+    assert any("VirtualNode demo/blue" in line for line in report.withheld)
+    for _ in range(3):
+        world.follow(where, 400.0)
+    assert world.served(name) == {}
+
+
+LIVE = """\
+apiVersion: v1
+kind: Namespace
+metadata: {name: demo, labels: {mesh: demo}}
+---
+apiVersion: appmesh.k8s.aws/v1beta2
+kind: Mesh
+metadata: {name: demo}
+spec: {namespaceSelector: {matchLabels: {mesh: demo}}}
+---
+apiVersion: appmesh.k8s.aws/v1beta2
+kind: VirtualNode
+metadata: {name: blue, namespace: demo}
+spec:
+  podSelector: {matchLabels: {version: blue}}
+  listeners: [{portMapping: {port: 8080, protocol: http}}]
+  serviceDiscovery: {awsCloudMap: {namespaceName: demo.local, serviceName: color}}
+"""

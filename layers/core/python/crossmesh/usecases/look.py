@@ -90,7 +90,7 @@ def observe_and_plan(
     before = codec.decode(said, Report) if said else None
     known_slow = before.slow if before is not None else {}
     slow = {name: of for name, of in known_slow.items() if name not in patient}
-    context, refused, unread = yield from manifests.refresh(context, memory.identities, slow, keep=keep)
+    context, refused, unread, missed = yield from manifests.refresh(context, memory.identities, slow, keep=keep)
     slow |= patience.judged(unread, (), slow)
     known = codec.decode(last, RegistryView) if last is not None else RegistryView(begun=0.0)
     view = yield from drivers.observe_first(context, before)
@@ -148,7 +148,9 @@ def observe_and_plan(
     notes = _of_state(shifting.context, registry, plan, views, operator)
     return msgspec.structs.replace(
         seen,
-        mesh=msgspec.structs.replace(wanted, notes=(*refused, *wanted.notes, *notes)),
+        mesh=msgspec.structs.replace(
+            wanted, notes=(*refused, *wanted.notes, *notes), withheld=(*wanted.withheld, *missed)
+        ),
         shifts=shifting.notes,
         shifting=moved,
         mesh_at=0.0 if moved or wanted != MeshSummary() else now,

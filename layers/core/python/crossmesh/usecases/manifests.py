@@ -7,14 +7,17 @@ force is content-addressed in the run store; a run names its digest, so that all
 replay see the same documents.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from crossmesh import codec
 from crossmesh.core import bounds, patience
+from crossmesh.core.compiler import vanished
 from crossmesh.core.compiler.build import BuildResult
 from crossmesh.core.compiler.cluster_manifests import ActiveManifests, ClusterDocuments, ListedDocuments, SourceStatus
+from crossmesh.core.mesh.backend import MeshTarget, WithheldChange
+from crossmesh.core.mesh.backends import backend_of
 from crossmesh.core.observed import Unseen
 from crossmesh.core.patience import Slow
 from crossmesh.effects import Call, Step, batch, call, to
@@ -50,9 +53,9 @@ def asked(context: Context, name: str, identities: Mapping[str, str], limit: flo
 
 def refresh(
     context: Context, identities: Mapping[str, str], slow: Mapping[str, Slow], *, keep: bool
-) -> Step[tuple[Context, tuple[str, ...], tuple[Unseen, ...]]]:
-    """The context with the newest documents that hold together, what was set aside, and the
-    clusters whose documents were not seen.
+) -> Step[tuple[Context, tuple[str, ...], tuple[Unseen, ...], tuple[WithheldChange, ...]]]:
+    """The context with the newest documents that hold together, what was set aside, the clusters
+    whose documents were not seen, and documents that vanished and stay.
 
     `slow`: those for which it waits less. `keep`: put the documents in force.
 
@@ -60,7 +63,7 @@ def refresh(
     """
     names = context.settings.mesh.manifests.clusters
     if not names:
-        return context, (), ()
+        return context, (), (), ()
     now = yield from call(Clock.now)
     answers = yield from batch([asked(context, name, identities, patience.limit(slow.get(name))) for name in names])
     unseen = tuple(answer for answer in answers if isinstance(answer, Unseen))
@@ -68,10 +71,13 @@ def refresh(
     before = (yield from _held(current.digest, missing=True)) if current else {}
     lines = {line.cluster: line for line in current.lines} if current else {}
     held, fresh = [], []
+    gone: dict[str, dict[str, float]] = {}
     for name, answer in zip(names, answers, strict=True):
         documents, line = _settled(name, answer, before.get(name), lines.get(name))
+        documents, since = _standing(context, documents, before.get(name), current, answers)
         held.append(documents)
         fresh.append(line)
+        gone |= {name: since} if since else {}
     verdict = judged(context.settings, held, list(before.values()))
     if verdict.errors:
         raise ConfigError(verdict.errors)
@@ -79,17 +85,19 @@ def refresh(
     data = codec.encode(verdict.held)
     digest = codec.digest(data)
     aside = tuple(f"set aside: {line}" for line in bounds.lines(verdict.aside))
+    missed = _missed(gone)
     if not keep:
-        return _with(context, verdict.built, digest), aside, unseen
+        return _with(context, verdict.built, digest), aside, unseen, missed
     if current is None or digest != current.digest or not before or now - kept_at >= KEEP_EVERY:
         yield from call(RunStore.put, _key(digest), data)
         kept_at = now
     counts = {of.cluster: len(of.items) for of in verdict.held}
     counted = tuple(msgspec.structs.replace(line, documents=counts[line.cluster]) for line in fresh)
     yield from _record(
-        current, ActiveManifests(digest=digest, lines=counted, refused=bounds.lines(verdict.aside), kept=kept_at)
+        current,
+        ActiveManifests(digest=digest, lines=counted, refused=bounds.lines(verdict.aside), kept=kept_at, vanished=gone),
     )
-    return _with(context, verdict.built, digest), aside, unseen
+    return _with(context, verdict.built, digest), aside, unseen, missed
 
 
 def in_force(context: Context, digest: str = "") -> Step[Context]:
@@ -122,6 +130,44 @@ def _settled(
             "NoManifests", f"the manifests of {name} were never seen, and it is unseen now: {cause}: {detail}"
         )
     return before, msgspec.structs.replace(line, cause=cause, detail=detail)
+
+
+def _standing(
+    context: Context,
+    listed: ClusterDocuments,
+    before: ClusterDocuments | None,
+    current: ActiveManifests | None,
+    answers: Sequence[object],
+) -> tuple[ClusterDocuments, dict[str, float]]:
+    """The documents, with those that vanished from the cluster and stay in force meanwhile: own
+    Envoys would lose what they serve. Of a cluster that was not read the clocks stand.
+    """
+    since = current.vanished.get(listed.cluster, {}) if current else {}
+    answer = next((one for one in answers if isinstance(one, ListedDocuments) and one.cluster == listed.cluster), None)
+    if answer is None or not backend_of(context.settings).before_registry:
+        return listed, dict(since) if answer is None else {}
+    others = [one for one in answers if isinstance(one, ListedDocuments) and one.cluster != listed.cluster]
+    found = vanished.standing(
+        listed,
+        before,
+        since,
+        begun=answer.begun,
+        elsewhere={vanished.name_of(item) for one in others for item in one.items},
+        remove=context.settings.policy.removals == "sync",
+    )
+    return found.documents, found.since
+
+
+def _missed(gone: Mapping[str, Mapping[str, float]]) -> tuple[WithheldChange, ...]:
+    return tuple(
+        WithheldChange(
+            target=MeshTarget(mesh="", kind=name.partition(" ")[0], name=name.partition(" ")[2]),
+            detail=f"{cluster} no longer holds it, and it stays in force",
+            fix="apply it again; with `removals: sync` it goes after two complete readings 10 minutes apart",
+        )
+        for cluster, names in sorted(gone.items())
+        for name in sorted(names)
+    )
 
 
 def _with(context: Context, found: BuildResult, digest: str) -> Context:

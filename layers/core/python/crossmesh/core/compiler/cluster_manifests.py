@@ -61,13 +61,15 @@ class ActiveManifests(msgspec.Struct, frozen=True, kw_only=True):
     """State document "manifests": the digest of the documents in force, where they come from, and
     which changes were set aside and why.
 
-    `kept`: when they were last written to the run store, whose objects expire.
+    `kept`: when they were last written to the run store, whose objects expire. `vanished`: by
+    cluster, documents in force that it no longer holds, and when each was first missed.
     """
 
     digest: str
     lines: tuple[SourceStatus, ...] = ()
     refused: tuple[str, ...] = ()
     kept: float = 0.0
+    vanished: dict[str, dict[str, float]] = {}
 
 
 def kept(item: dict[str, Any], kind: str, version: str) -> dict[str, Any]:

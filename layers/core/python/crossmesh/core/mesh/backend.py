@@ -33,7 +33,7 @@ class MeshTarget(msgspec.Struct, frozen=True, kw_only=True, order=True):
 
     def __str__(self) -> str:
         inside = f"{self.parent}/" if self.parent else ""
-        return f"{self.kind} {inside}{self.name}" + (f" in {self.mesh}" if self.kind != "mesh" else "")
+        return f"{self.kind} {inside}{self.name}" + (f" in {self.mesh}" if self.mesh and self.kind != "mesh" else "")
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
