@@ -32,12 +32,15 @@ POLICIES = {  # how often a state is tried: by what it does, the same in every s
     "a look": [_retrier(*_SLOW, attempts=1), _retrier("States.TaskFailed", attempts=2, BackoffRate=2)],
     "a start from a run": [_retrier("States.TaskFailed", "States.Timeout", attempts=3, BackoffRate=2)],
     "a start from a look": [_ONCE_STARTED, _retrier("States.TaskFailed", "States.Timeout", attempts=2, BackoffRate=2)],
+    "a start of a later look": [_retrier("States.TaskFailed", "States.Timeout", attempts=2, BackoffRate=2)],
     "a start from a canary": [_retrier("States.TaskFailed", "States.Timeout", attempts=1, BackoffRate=2)],
 }
 
 
 def policy_of(machine: str, name: str, state: Document) -> str:
     """Which policy a task has."""
+    if state["Resource"] == "${StartExecution}" and machine == "look" and "Name.$" not in state["Parameters"]:
+        return "a start of a later look"  # without a name, so none of its name can be there already
     if state["Resource"] == "${StartExecution}":
         return f"a start from a {'run' if machine == 'reconcile' else machine}"
     if machine == "reconcile":

@@ -52,7 +52,7 @@ class Application:
     def look(self, seconds: float = 60.0) -> Report:
         """Hint, and wait for a look that began after it (and for the run it asked for, if any).
 
-        A hint is sent again from time to time, as the schedule would look again: the first may meet a look which a deployment ended, or one that rests.
+        A hint is sent again from time to time, as the schedule would look again: the first may meet a look which a deployment ended.
         """
         began = time.time()
         self.hint()
@@ -66,7 +66,7 @@ class Application:
             found = self.last("look")
             if found is None or found.at - found.seconds < began - ROUNDING_S:
                 return None
-            return None if found.kind == "rests" else found  # very many runs began lately: the next hint's look may ask for one
+            return None if found.kind == "deferred" else found  # very many runs began lately: a later look is due
 
         found: Report = wait_for(newer, seconds, "a look after the hint")
         if found.kind == "apply":
@@ -107,19 +107,11 @@ class Application:
         return {attributes.get("k8s.io/pod", "") for attributes in self.instances(service).values()}
 
     def wait_pods(self, names: set[str], service: str = "colorapp", seconds: float = 30.0) -> float:
-        """Until exactly these pods are registered; the seconds it took. A look that rests is asked for anew, as the schedule would."""
-        began = hinted = time.monotonic()
+        """Until exactly these pods are registered; the seconds it took."""
+        began = time.monotonic()
 
         def exact() -> bool:
-            nonlocal hinted
-            if self.pods(service) == names:
-                return True
-            if time.monotonic() - hinted > HINT_AGAIN_S:
-                hinted = time.monotonic()
-                found = self.last("look")
-                if found is not None and found.kind == "rests":
-                    self.hint()
-            return False
+            return self.pods(service) == names
 
         try:
             wait_for(exact, seconds, f"{service} to hold exactly {sorted(names)}")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from crossmesh.core.registry.churn import FLOOR
 
 from tests.contract.template import written
 from world.deploy import ROOT
@@ -15,6 +16,8 @@ EXPRESS = {
     if resource["Type"] == "AWS::Serverless::StateMachine" and resource["Properties"].get("Type") == "EXPRESS"
 }
 SERVICE_LIMIT = 300  # seconds of an Express execution (Step Functions' quotas)
+# Waits until a time that a step names, and how long they last at most: the floor between runs, to the next whole second
+WAITS = {"$.look.wait_until": FLOOR + 1}
 TWICE = 2  # how often a way may come through a state: the canary tries again once
 SLOW = ("States.Timeout", "Sandbox.Timedout", "Lambda.Unknown")  # what a function that takes its whole time ends in, by who notices first
 
@@ -37,7 +40,7 @@ def first(state: dict[str, Any], error: str) -> dict[str, Any] | None:
 def longest(state: dict[str, Any]) -> float:
     """Seconds of a task that takes its whole time at each attempt, of a wait, of a map's longest item; else none."""
     if state["Type"] == "Wait":
-        return float(state["Seconds"])
+        return float(state["Seconds"]) if "Seconds" in state else WAITS[state["TimestampPath"]]
     if state["Type"] == "Map":
         return way(state["ItemProcessor"])
     if state["Type"] != "Task":

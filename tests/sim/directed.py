@@ -45,6 +45,7 @@ def everything() -> Iterator[Schedule]:
     yield from _conflicts()
     yield from _misjudged()
     yield from _shifts()
+    yield from _deferred()
 
 
 def _other_hands() -> Iterator[Schedule]:
@@ -170,6 +171,18 @@ def _conflicts() -> Iterator[Schedule]:
     yield _base(*flaps, (100.0, "add", "eksc1", "blue", 0.0), hints="kept")
     labels = tuple((4.0 * turn, "relabel", "eksc2", ("blue", "red")[turn % 2], 0.0) for turn in range(60))
     yield _base(*labels, hints="kept")
+
+
+def _deferred() -> Iterator[Schedule]:
+    """Very many runs began lately: pods come and are hinted at within the ten seconds, and beyond them."""
+    one = ((5.0, "busy", "", "", 0.0), (5.1, "add", "eksc2", "blue", 0.0))
+    yield _base(*one, hints="kept")
+    many = tuple((5.1 + 1.1 * number, "add", "eksc2", "blue", 0.0) for number in range(8))
+    yield _base(one[0], *many, hints="kept")
+    yield _base(one[0], *many, hints="twice")
+    yield _base(*one, (9.0, "terminate", "eksc2", "red", 0.0), (9.5, "add", "eksc1", "blue", 0.0), hints="kept")
+    for step in range(12):  # a hint whose look is under way when the later look comes
+        yield _base(*one, (14.6 + step / 10, "add", "eksc1", "blue", 0.0), hints="kept")
 
 
 def _leases() -> Iterator[Schedule]:

@@ -128,7 +128,7 @@ MUTANTS: tuple[Mutant, ...] = (
     M("nobody keeps a limit for a dripping cluster", f"{ADAPTERS}/kubernetes/clusters.py", "return within(limit, seen, lambda: self._late(cluster, begun, limit))", "return seen()", "indirect", "security review: one slow cluster stops all looks"),
     M("a slow cluster costs each look its whole limit", f"{CORE}/patience.py", "return WHOLE if slow is None else SHORT", "return WHOLE", "unobserved", "security review: one slow cluster stops all looks"),
     M("no look says which cluster is slow", f"{STEPS}/look.py", "slow=patience.tried(seen.slow, due, now),", "slow={},", "unobserved", "security review: one slow cluster stops all looks"),
-    M("a trial of a slow cluster holds the look's lease", f"{STEPS}/look.py", 'pods_alone=request.cause == "hint" and first\n            )', 'pods_alone=request.cause == "hint" and first\n            )\n            yield from _answering(trial)', "indirect", "this project's own"),
+    M("a trial of a slow cluster holds the look's lease", f"{STEPS}/look.py", "pods_alone=request.cause in _OF_PODS and first\n            )", "pods_alone=request.cause in _OF_PODS and first\n            )\n            yield from _answering(trial)", "indirect", "this project's own"),
     M("an object larger than any is taken", f"{ADAPTERS}/kubernetes/clusters.py", "if max(map(_length, raw), default=0) > MOST_ITEM:", "if False:", "indirect", "security review: a bomb takes the memory of all"),
     M("a flapping pod is written each time", f"{CORE}/registry/churn.py", "        if stands or now >= until:", "        if True:", "indirect", "security review: 120 writes in 4 minutes by one exec probe"),
     M("turns are not remembered", f"{CORE}/registry/next_state.py", "        turns=churn.remembered(indexed, actions),", "        turns={},", "unobserved", "security review: 120 writes in 4 minutes by one exec probe"),
@@ -182,6 +182,8 @@ MUTANTS: tuple[Mutant, ...] = (
     # --- the state machines
     M("a quiet look starts a run", "statemachines/look.asl.json", '"Default": "Done"', '"Default": "Start run"', "indirect", "AMC#160: work at rest"),
     M("no run is ever started", "statemachines/look.asl.json", '"StringEquals": "apply", "Next": "Start run"', '"StringEquals": "apply", "Next": "Done"', "indirect"),
+    M("a deferred look is never repeated", "statemachines/look.asl.json", '"Next": "Wait until look is due"', '"Next": "Done"', "unobserved", "this project's own: a pod waited for the schedule, for ever where that is off"),
+    M("every deferred look waits for itself", f"{CORE}/registry/churn.py", "if before is not None and before.until > now and before.by != look:", "if False:", "indirect", "this project's own"),
     M("a held lease is not heeded", "statemachines/reconcile.asl.json", '"Variable": "$.lease.held", "BooleanEquals": true', '"Variable": "$.lease.held", "BooleanEquals": false', "indirect"),
     M("later stages are skipped", "statemachines/reconcile.asl.json", '"Variable": "$.verified.next_stage", "NumericGreaterThan": 0', '"Variable": "$.verified.next_stage", "NumericGreaterThan": 9', "indirect", "roadmap#146: pods not deregistered"),
     M("a path that is not there", "statemachines/reconcile.asl.json", '"stage.$": "$.verified.next_stage"', '"stage.$": "$.verified.following"', "indirect"),

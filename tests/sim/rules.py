@@ -12,6 +12,7 @@ from crossmesh.core.canary.judge import CanaryHistory
 from crossmesh.core.compiler.cluster_manifests import ActiveManifests, ClusterDocuments
 from crossmesh.core.mesh import traffic_shift
 from crossmesh.core.observed import Outlier, RegistryView, View
+from crossmesh.core.registry.churn import FLOOR
 from crossmesh.core.registry.plan import ManualOverrides, PlannerState, RegistryPlan
 from crossmesh.core.reporting.report import Report
 from crossmesh.usecases import manifests, state, traffic_shifts
@@ -84,12 +85,14 @@ PROPERTIES = {
         "a good document is in force after the next look, and a faulty or foreign one is not, whatever stands beside it",
     ),
     "slow-costs-once": (1, "a cluster that a look waited for in vain is waited for three seconds by the next ones, until it is seen"),
+    "deferred-looks-again": (10, "a look that is deferred is followed by one later look within fifteen seconds, by itself"),
     "flapping-waits": (10, "a pod that comes and goes is written a few times in ten minutes"),
     "exact": (0, "when the world stands still, the registry is what the pods are and the mesh what was declared"),
     "stable": (0, "and it stays so, without a run"),
 }
 
 SAMPLES = 1_000_000  # bytes of a run's samples
+LATER = 15.0  # seconds after which a deferred look must have been followed: ten, a whole second of a Wait, and the look itself
 SLOW, WRITTEN = 5.0, 12  # seconds that a look may wait for a slow cluster; times that an instance may be registered in ten minutes
 SKEW = 5.0  # seconds that clocks may differ by in a schedule
 SERVICES = frozenset(SERVICE.values())
@@ -166,6 +169,8 @@ class Rules:
         self.unreported: set[str] = set()  # executions that met nothing but a refused report
         self.unheard: set[str] = set()  # looks that somebody met, and that left it to their run
         self.runs = self.looks = 0
+        self.waits: list[float] = []  # when executions began to wait for a later look
+        self.deferred = 0.0  # when a look was deferred that no later one has followed; 0 = none
         self.verdict = 0.0  # when the canary last had one
         self.vain: dict[str, tuple[float, bool]] = {}  # cluster -> when a look waited for it in vain, and whether that look said so
         self.written: dict[str, list[float]] = {}  # instance -> when it was registered
@@ -193,6 +198,8 @@ class Rules:
             if frame.execution.arn in self.taken and not (value["again"] or value["look"]):
                 raise broken("asked-again-is-kept", f"{frame.execution.name} took a request to look again and forgot it")
             self.taken.discard(frame.execution.arn)
+        if value is not None and frame.module == "look":
+            self._deferred(frame, value["decision"], waits=value["look_again"])
         if value is None and frame.execution.arn in self.unreported and error is not None:
             raise broken("reports-decide-nothing", f"{frame.execution.name}/{frame.module} ended of a refused report: {error}")
         if value is None or frame.zombie or self._operator().paused or frame.began < self.resumed or self.sim.schedule.mode == "observe":
@@ -212,6 +219,23 @@ class Rules:
             held = lease.get("look")
             if held is not None and held.holder and not held.again and not self.any_struck:
                 raise broken("asked-again-is-kept", f"{frame.execution.name} left without asking {held.holder} to look once more")
+
+    def _deferred(self, frame: Frame, decision: str, *, waits: bool) -> None:
+        """Who is deferred must be followed by a look that begins later, and executions that wait for that do not pile up."""
+        if waits:
+            self.waits = [at for at in self.waits if self.sim.now - at < FLOOR]
+            self.waits.append(self.sim.now)
+            if len(self.waits) > 2 and not self.any_struck:  # a second one only where somebody met the look that was deferred
+                raise broken("deferred-looks-again", f"{len(self.waits)} executions wait for a later look")
+        if decision == "deferred":
+            self.deferred = self.deferred or self.sim.now
+            self.sim.at(self.sim.now + LATER, self._looked_since, self.sim.now)
+        elif decision not in ("held", "ours", "foreign", "superseded") and frame.began >= self.deferred:
+            self.deferred = 0.0
+
+    def _looked_since(self, since: float) -> None:
+        if self.deferred and self.deferred <= since and not self.any_struck:
+            raise broken("deferred-looks-again", f"a look was deferred {LATER:.0f} s ago, and none has followed")
 
     def struck(self, frame: Frame, call: Any, faults: list[Any]) -> None:
         """Something goes wrong at a call."""

@@ -12,6 +12,8 @@ from crossmesh import codec
 from crossmesh.configuration import load
 from crossmesh.core.compiler.routes import route_of
 from crossmesh.core.mesh import traffic_shift
+from crossmesh.core.registry.churn import RUNS
+from crossmesh.core.reporting.report import Report
 from crossmesh.core.settings import ManifestSource
 from crossmesh.usecases import state, traffic_shifts
 from crossmesh.usecases.context import Context
@@ -332,6 +334,14 @@ class World:
             return pods.get(event.name)
         found = sorted((p for p in pods.values() if not event.kind or p.kind == event.kind), key=lambda p: p.uid)
         return found[int(event.arg) % len(found)] if found else None
+
+    def _do_busy(self, _: Event, simulation: Any) -> str:
+        """As many runs began lately as are free, the last one just now."""
+        said = simulation.state.read(state.LOOKED)
+        if said:
+            report = msgspec.structs.replace(codec.decode(said, Report), ran=(self.clock(),) * RUNS)
+            simulation.state.write(state.LOOKED, codec.encode(report))
+        return ""
 
     def _do_add(self, event: Event, _: Any) -> None:
         self.add(event.cluster, event.kind, ready=event.arg >= 0, pod=event.name)

@@ -83,7 +83,7 @@ def looks(world: MemoryWorld, event: dict[str, Any]) -> int:
             assert asked.resource == "LookFunction"
             detail = asked.payload.get("detail")
             taken += detail is None
-            answer = {"decision": decided(world, detail) if detail is not None else "quiet"}
+            answer = {"decision": decided(world, detail) if detail is not None else "quiet", "look_again": False}
 
 
 def test_184_foreign_writes_in_a_minute_cost_no_look_and_none_of_ours_is_missed(world: MemoryWorld) -> None:

@@ -22,7 +22,7 @@ from crossmesh.core import bounds, patience
 from crossmesh.core.mesh.backends import backend_of
 from crossmesh.core.observed import Unseen
 from crossmesh.core.registry import drift
-from crossmesh.core.registry.churn import counted, too_soon
+from crossmesh.core.registry.churn import counted, deferral, earliest
 from crossmesh.core.reporting.report import Report, cluster_lines, summary
 from crossmesh.effects import Call, Step, batch, call, to
 from crossmesh.errors import CrossmeshError
@@ -32,10 +32,12 @@ from crossmesh.usecases.context import Context, Run
 from crossmesh.usecases.look import LAST, Observation, UnderLease, emptied, kept_down, observe_and_plan
 from crossmesh.usecases.look_lease import enter, leases, leave
 from crossmesh.usecases.plan_handoff import PlanHandoff, PlanRef, plan_ref
-from crossmesh.usecases.task import Task
+from crossmesh.usecases.task import Task, wait_until
 
 # Seconds between looks for changes that may be ours: two a minute, however many come
 UNKNOWN_EVERY = 30.0
+# Causes that tell of pods alone
+_OF_PODS = ("hint", "deferred")
 # Looks one call takes for those who asked meanwhile, and the seconds after which it takes no more
 _LOOKS_AT_MOST, _BUDGET = 10, 20.0
 
@@ -55,10 +57,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """`decision`: quiet | apply | observe (Mode says so) | paused | rests (a hint asked, and very
-    many runs began lately: the next look asks anew) | held (another look is under way and will look
-    again) | asked (a run is, and will) | ours or foreign (of a change) | superseded (of a run:
+    """`decision`: quiet | apply | observe (Mode says so) | paused | deferred (a hint asked, and
+    very many runs began lately: a later look is due) | held (another look is under way and will
+    look again) | asked (a run is, and will) | ours or foreign (of a change) | superseded (of a run:
     another configuration was deployed).
+
+    `look_again`: this execution is the one that starts the later look, at `wait_until` (RFC 3339).
 
     `run` and `planned`: of a look under the lease; the run goes on by the configuration and the
     documents that this look found in force.
@@ -70,6 +74,8 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     actions: int = 0
     withheld: int = 0
     unseen: tuple[str, ...] = ()
+    look_again: bool = False
+    wait_until: str = ""
     run: Run | None = None
     planned: PlanRef | None = None
 
@@ -112,7 +118,7 @@ def _looks(request: Request, context: Context, patient: tuple[str, ...] = ()) ->
     """
     now = yield from call(Clock.now)
     found, held = yield from leases()
-    if request.cause == "hint" and context.mode == "apply" and (yield from lease.ask_holder(held)):
+    if request.cause in _OF_PODS and context.mode == "apply" and (yield from lease.ask_holder(held)):
         # What is being written need not be read now
         return Response(decision="asked", id=request.id), {}
     mine, held = yield from enter(request.id, now, found, held)
@@ -125,7 +131,7 @@ def _looks(request: Request, context: Context, patient: tuple[str, ...] = ()) ->
             held = held if first else (yield from call(State.read_lease, lease.NAME))
             patient = patient if first else ()
             response, handed, trial = yield from _look(
-                request, context, held, patient, pods_alone=request.cause == "hint" and first
+                request, context, held, patient, pods_alone=request.cause in _OF_PODS and first
             )
         except CrossmeshError:
             # Also where somebody asked again meanwhile: the retry or the next tick is that look
@@ -135,11 +141,14 @@ def _looks(request: Request, context: Context, patient: tuple[str, ...] = ()) ->
         # The last one gives the lease back whoever asked: kept, it would hold every look up until
         # it expires.
         mine, asked = yield from leave(
-            mine, again_allowed=response.decision == "quiet" and left > 0 and ended - now < _BUDGET
+            mine, again_allowed=response.decision in ("quiet", "deferred") and left > 0 and ended - now < _BUDGET
         )
         if mine is None:
             if asked and response.look:
                 yield from state.save(response.look, msgspec.structs.replace(handed, again=True))
+            if asked and response.decision == "deferred":
+                # Perhaps by the very look that this one left the waiting to
+                response = msgspec.structs.replace(response, look_again=True)
             break
     return response, trial
 
@@ -178,10 +187,14 @@ def _look(
         needed = True
     decision = "quiet" if not needed else "paused" if paused else "observe" if context.mode == "observe" else "apply"
     now = yield from call(Clock.now)
-    if decision == "apply" and request.cause == "hint" and too_soon(seen.ran, now, seen.plan):
-        decision = "rests"
-    # A run does not wait for a trial
-    due = patience.due(seen.slow, now) if decision != "apply" else ()
+    begins = earliest(seen.ran, now, seen.plan) if decision == "apply" and request.cause == "hint" else 0.0
+    if begins > now:
+        decision = "deferred"
+    # The later look itself takes up what it was started for, whoever's clock is late
+    before = None if request.cause == "deferred" else seen.deferral
+    later = deferral(before, request.id, now, begins)
+    # Neither a run nor a later look waits for a trial
+    due = patience.due(seen.slow, now) if decision not in ("apply", "deferred") else ()
     report = Report(
         id=request.id,
         kind=decision,
@@ -200,6 +213,7 @@ def _look(
             seen.registry, seen.context.topology, mesh=bool(backend_of(seen.context.settings).service)
         ),
         ran=counted(seen.ran, now, begins=decision == "apply"),
+        deferral=later,
         slow=patience.tried(seen.slow, due, now),
         **summary(seen.plan, seen.mesh),  # type: ignore[arg-type]
     )
@@ -223,6 +237,8 @@ def _look(
         actions=len(seen.plan.actions) + len(seen.mesh.changes),
         withheld=len(seen.plan.withheld) + len(seen.mesh.withheld),
         unseen=unseen,
+        look_again=later is not None and later.by == request.id,
+        wait_until=wait_until(later.until) if later is not None else "",
     )
     return response, handed, {name: _trial(seen, name) for name in due}
 

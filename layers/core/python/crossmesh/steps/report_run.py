@@ -2,7 +2,6 @@
 step under the lease, on success and on failure.
 """
 
-from datetime import UTC, datetime
 from typing import TypeVar
 
 import msgspec
@@ -19,7 +18,7 @@ from crossmesh.ports import Clock, State, Telemetry
 from crossmesh.usecases import lease, state, traffic_shifts
 from crossmesh.usecases.context import Context, Run
 from crossmesh.usecases.outcomes import GATE_OPEN, Done, done
-from crossmesh.usecases.task import Task
+from crossmesh.usecases.task import Task, wait_until
 
 _TRIES = 5
 
@@ -105,7 +104,7 @@ def run(request: Request, context: Context) -> Step[Response]:
     ]
     due = now if kind == "superseded" else min(waits, default=0.0)
     more = plan is not None and plan.pods_pending and kind == "applied" and not unsettled_runs
-    return Response(kind=kind, more=more, look_again=due > 0, wait_until=_rfc3339(due) if due else "")
+    return Response(kind=kind, more=more, look_again=due > 0, wait_until=wait_until(due) if due else "")
 
 
 def _ours(plan: RegistryPlan, found: Done) -> int:
@@ -149,10 +148,6 @@ def _closed_gates(this: Run) -> Step[bool]:
     """Whether a readiness gate could not be opened."""
     gates = yield from state.load_optional(state.key(this.id, "gates"), dict[str, str])
     return any(result != GATE_OPEN for result in (gates or {}).values())
-
-
-def _rfc3339(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds + 1, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 TASK = Task(name="report_run", request=Request, run=run, manifests="digest")

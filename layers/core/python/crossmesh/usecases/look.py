@@ -13,6 +13,7 @@ from crossmesh.core.observed import Outlier, RegistryView, ServiceView, Unseen, 
 from crossmesh.core.patience import Slow
 from crossmesh.core.registry import emptied as emptying
 from crossmesh.core.registry.adoption import adopting
+from crossmesh.core.registry.churn import Deferral
 from crossmesh.core.registry.decision import EndpointDecision
 from crossmesh.core.registry.emptied import Emptied
 from crossmesh.core.registry.plan import ManualOverrides, PlannerState, RegistryPlan, TagService
@@ -51,6 +52,7 @@ class Observation(msgspec.Struct, frozen=True, kw_only=True):
     outliers: dict[str, Outlier] = {}
     mesh_at: float = 0.0
     ran: tuple[float, ...] = ()  # when looks asked for runs lately
+    deferral: Deferral | None = None  # the later look that was due when this one began
     # Clusters that were waited for in vain, for which the next looks wait less
     slow: dict[str, Slow] = {}
 
@@ -120,6 +122,7 @@ def observe_and_plan(
         endpoints=planned.endpoints,
         mesh=MeshSummary(),
         ran=before.ran if before is not None else (),
+        deferral=before.deferral if before is not None else None,
         slow=patience.judged((*unread, *unseen), of_seen, known_slow),
     )
     now, shifted_ever = (yield from call(Clock.now)), _shifts(shifted)

@@ -3,6 +3,7 @@ run. Each module of `crossmesh.steps` has one, `TASK`.
 """
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Generic, Literal, TypeVar
 
 import msgspec
@@ -12,6 +13,11 @@ from crossmesh.usecases.context import Context
 
 Q = TypeVar("Q")
 A = TypeVar("A")
+
+
+def wait_until(seconds: float) -> str:
+    """A time (seconds since the epoch) as a Wait state takes it: the next whole second."""
+    return datetime.fromtimestamp(seconds + 1, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Task(msgspec.Struct, Generic[Q, A], frozen=True, kw_only=True):

@@ -8,6 +8,8 @@ takes out a dead pod, or an unready one, ever waits for it, and no other instanc
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from crossmesh.core.observed import ServiceView
 from crossmesh.core.registry import endpoints as ep
 from crossmesh.core.registry.plan import Deregister, Register, RegistryAction, RegistryPlan, SetHealth
@@ -29,13 +31,35 @@ def pause(turns: Sequence[float]) -> float:
     return min(MOST, FIRST * 2 ** (beyond - 1)) if beyond > 0 else 0.0
 
 
-def too_soon(ran: Sequence[float], now: float, plan: RegistryPlan) -> bool:
-    """Whether a run that a hint asks for may wait for the next look: so many began lately, and it
-    would take out no dead pod's instance.
+class Deferral(msgspec.Struct, frozen=True, kw_only=True):
+    """A later look that is due at `until` (seconds since the epoch), and the look `by` whose
+    execution waits for it.
+    """
+
+    by: str
+    until: float
+
+
+def earliest(ran: Sequence[float], now: float, plan: RegistryPlan) -> float:
+    """When a run that a hint asks for may begin; 0 = at once. It waits if very many runs began
+    lately and it would take out no dead pod's instance.
     """
     lately = [at for at in ran if now - at < WINDOW]
     dead = any(isinstance(action, Deregister) and action.why == "dead" for action in plan.actions)
-    return len(lately) >= RUNS and now - max(lately) < FLOOR and not dead
+    if len(lately) < RUNS or dead:
+        return 0.0
+    return max(lately) + FLOOR
+
+
+def deferral(before: Deferral | None, look: str, now: float, due: float = 0.0) -> Deferral | None:
+    """The later look that is due after this one. `due`: when this one should look again, 0 = it
+    need not. Whoever is deferred first waits for all: a look that finds another waiting does not.
+
+    A look that is not deferred drops its own: it saw what it would have waited for.
+    """
+    if before is not None and before.until > now and before.by != look:
+        return before
+    return Deferral(by=look, until=due) if due > now else None
 
 
 def counted(ran: Sequence[float], now: float, *, begins: bool) -> tuple[float, ...]:

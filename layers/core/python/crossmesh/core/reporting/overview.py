@@ -332,6 +332,9 @@ def _waits(seen: Sighting, last: Report) -> tuple[str, ...]:
         found.append(f"run {run.id} was superseded by a new configuration, the next look goes on")
     elif last.kind == "apply" and changes_of(last) and seen.now - last.at < STARTS:
         found.append("the last look asked for a run, which starts now")
+    if last.deferral is not None and seen.now < last.deferral.until + STARTS:
+        left = max(0.0, last.deferral.until - seen.now)
+        found.append(f"very many runs began lately: the next look is due in {left:.0f} s")
     if last.waiting and last.kind != "failed":
         left = max(0.0, last.again_at - seen.now) if last.again_at else 0.0
         found.append(

@@ -10,6 +10,7 @@ from crossmesh.core import bounds
 from crossmesh.core.mesh.backend import MeshSummary
 from crossmesh.core.observed import Seen, View
 from crossmesh.core.patience import Slow
+from crossmesh.core.registry.churn import Deferral
 from crossmesh.core.registry.drift import Concerns
 from crossmesh.core.registry.endpoints import POD_UID
 from crossmesh.core.registry.plan import Deregister, Register, RegistryPlan, SetHealth, Withheld
@@ -26,13 +27,13 @@ class ClusterLine(msgspec.Struct, frozen=True, kw_only=True):
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The state of the world as a look or run found it, and what a run did. `kind`: quiet | apply |
-    observe | paused | applied | superseded | failed.
+    deferred | observe | paused | applied | superseded | failed.
     """
 
     id: str
     kind: str
-    # What started it: hint | schedule | drift | alarm | canary | again | confirmation | manual; ""
-    # = not recorded
+    # What started it: hint | schedule | drift | alarm | canary | again | confirmation | deferred |
+    # manual; "" = not recorded
     cause: str = ""
     at: float
     config: str
@@ -58,6 +59,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     mesh_unavailable: str = ""
     # Of a look: when looks asked for runs within the last 10 minutes, the newest 60
     ran: tuple[float, ...] = ()
+    deferral: Deferral | None = None  # of a look: the later look that is due
     # Of a look: when App Mesh last gave no answer at all; 0 = it did, or nobody asked
     mesh_gone: float = 0.0
     # Of a look: when the mesh was last read and found in order; 0 = it was not
