@@ -60,6 +60,7 @@ class Amazon:
         self.stacks: dict[tuple[str, str], dict[str, Any]] = {}
         self.resources: list[dict[str, Any]] = []
         self.messages: dict[str, list[dict[str, Any]]] = {}
+        self.in_flight: dict[str, int] = {}  # messages that somebody works on, by queue
         self.executions: list[dict[str, Any]] = []  # of the run's state machine, newest first
         self.calls: list[tuple[str, str, str, dict[str, Any]]] = []
         self.refused: set[str] = set()
@@ -101,6 +102,8 @@ class Amazon:
                 return {"Account": ACCOUNT, "Arn": f"arn:aws:sts::{ACCOUNT}:assumed-role/Admin/alice"}
             case "receive_message":
                 return {"Messages": self.messages.pop(given["QueueUrl"], [])}
+            case "get_queue_attributes":
+                return {"Attributes": {"ApproximateNumberOfMessagesNotVisible": str(self.in_flight.get(given["QueueUrl"], 0))}}
             case "list_stack_resources":
                 return {"StackResourceSummaries": self.resources}
             case "list_executions":

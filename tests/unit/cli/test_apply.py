@@ -1,49 +1,13 @@
-"""`apply` right after a deployment: the configuration in force is the deployed one once a look has run."""
+"""`apply` follows the run that it asked for, or the one that did its work; `explain` and `runs` tell of the same."""
 
 import json
 from datetime import UTC, datetime
 
 import pytest
 from botocore.exceptions import ClientError
-from crossmesh.cli import apply
 from crossmesh.driver import drive
 
 from tests.support.desk import Desk
-
-
-def deployed_anew(desk: Desk) -> None:
-    """The local configuration was changed, then deployed; no look ran since."""
-    desk.look()
-    desk.world.clock.sleep(30)
-    text = (desk.folder / "config" / "crossmesh.yaml").read_text()
-    desk.write(text.replace("confirm_after: 20s", "confirm_after: 30s"))
-    desk.amazon.deploy("crossmesh", "eu-west-1", owner="shop-prod", at=desk.now)
-
-
-def test_right_after_a_deployment_it_asks_for_a_look_and_waits(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    deployed_anew(desk)
-    monkeypatch.setattr(apply.time, "sleep", lambda _: desk.look())  # the deployed application looks while the person waits
-    _, _, err = desk.run("apply", "--yes")
-    assert [entry["DetailType"] for call in desk.amazon.asked("put_events") for entry in call["Entries"]], "a look is asked for"
-    assert "not the one in force" not in err
-
-
-def test_where_no_look_follows_it_refuses_and_says_what_is_missing(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    deployed_anew(desk)
-    monkeypatch.setattr(apply, "PATIENCE", 0.0)
-    code, _, err = desk.run("apply", "--yes")
-    assert code == 1
-    assert "the next look puts it in force within a minute" in err
-
-
-def test_what_was_never_deployed_is_not_waited_for(desk: Desk) -> None:
-    desk.look()
-    text = (desk.folder / "config" / "crossmesh.yaml").read_text()
-    desk.write(text.replace("confirm_after: 20s", "confirm_after: 30s"))
-    code, _, err = desk.run("apply", "--yes")
-    assert code == 1
-    assert "deploy it" in err
-    assert not desk.amazon.asked("put_events")
 
 
 def execution(desk: Desk, name: str, status: str = "SUCCEEDED") -> None:
@@ -111,7 +75,7 @@ def test_the_run_that_held_the_lease_is_told_in_its_place(waiting: Desk) -> None
     known(waiting, out + err)
     (asked,) = {name for name in ids(err) if name.startswith("apply-")}
     assert f"{asked} met another run under way, which went once more in its place: look-7" in waiting.run("explain", asked)[1]
-    assert "it went once more: crossmesh explain look-7~1" in waiting.run("explain", "look-7")[1]
+    assert "it went once more: crossmesh explain look-7~1 (did: nothing)" in waiting.run("explain", "look-7")[1]
     listed = waiting.run("runs")[1]
     assert "another run was under way and went once more instead" in listed
     assert {name for name in ids(listed) if name.startswith("look-")} == {"look-7", "look-7~1", "look-7~2"}

@@ -464,3 +464,29 @@ def test_waiting_ends_with_green_or_with_the_time(running: Desk) -> None:
     waited.clear()
     assert running.run("status", "--wait=5")[0] == 3
     assert 1 <= len(waited) <= 5
+
+
+def test_where_no_cluster_is_seen_the_headline_counts_nothing_as_complete(running: Desk) -> None:
+    """The reported case: a new world said `0 of 0 endpoints registered` while both clusters refused the functions."""
+    for cluster in ("a", "b"):
+        running.world.clusters.failing[cluster] = Unseen(cluster=cluster, cause="refused", detail="HTTP 401")
+    running.look()
+    code, said = headline(running)
+    assert (code, said) == (
+        3,
+        "not as declared: 0 registered; how many are wanted is not known, for no cluster is seen, looked 0 s ago",
+    )
+    running.amazon.deploy("crossmesh", "eu-west-1", owner="shop-prod", at=running.now - 10)
+    code, said = headline(running)
+    assert (code, said.partition(", for")[0]) == (3, "converging: 0 registered; how many are wanted is not known")
+
+
+def test_a_dark_cluster_wants_what_nobody_knows(running: Desk) -> None:
+    """`3 registered, 2 wanted` read as if the dark cluster's instance were too many."""
+    running.settle()
+    running.world.clusters.failing["b"] = Unseen(cluster="b", cause="timeout", detail="no answer within 10 s")
+    running.look()
+    code, out, _ = running.run("status")
+    assert code == 3
+    assert "not as declared: 3 registered, 2 wanted by the clusters that are seen (b not), looked 0 s ago" in out, out
+    assert "instances are registered" not in out

@@ -79,7 +79,7 @@ def test_the_true_target_cannot_be_painted_over_before_the_question(stacked: Des
     code, out, err = stacked.run("redrive")
     assert code == 1
     assert f"invocation for {OWN}: \\x1b[1A\\x1b[2Kinvocation" in out
-    assert "send 1 lost messages once more. Go ahead? [y/N]" in err
+    assert "send 1 lost message once more. Go ahead? [y/N]" in err
     assert not stacked.amazon.asked("invoke")
 
 
@@ -90,3 +90,29 @@ def test_a_body_in_no_known_shape_is_left_where_it_is(stacked: Desk, body: str) 
     assert code == 1
     assert "this is a bug" not in err
     assert not stacked.amazon.asked("invoke", "start_execution", "delete_message")
+
+
+def interrupt(*_: object) -> str:
+    raise KeyboardInterrupt
+
+
+def test_ctrl_c_at_the_question_gives_the_messages_back_at_once(stacked: Desk) -> None:
+    """Met in the world: for two minutes after it `redrive --list` said that nothing was lost, with exit code 0."""
+    stacked.amazon.messages = {"triggers": [execution(LOOK)]}
+    stacked.types()
+    stacked.monkeypatch.setattr("builtins.input", interrupt)
+    code, _, err = stacked.run("redrive")
+    assert code == 130, err
+    assert [given["VisibilityTimeout"] for given in stacked.amazon.asked("change_message_visibility")] == [0]
+    assert not stacked.amazon.asked("start_execution", "delete_message")
+
+
+def test_messages_that_somebody_works_on_are_not_told_as_none(stacked: Desk) -> None:
+    """A sibling: another person's redrive waits for an answer, or was killed."""
+    stacked.amazon.in_flight = {"triggers": 2}
+    code, out, _ = stacked.run("redrive", "--list")
+    assert code == 3
+    assert "nothing was lost" not in out
+    assert "2 messages more cannot be shown now: another redrive works on them" in out
+    stacked.amazon.in_flight = {}
+    assert "nothing was lost" in stacked.run("redrive", "--list")[1]

@@ -113,3 +113,20 @@ def test_an_unknown_run_names_the_list(desk: Desk) -> None:
     assert code == 2
     assert "there is no run 'nope'" in err
     assert "`crossmesh runs` lists the last ones" in err
+
+
+def test_a_run_that_went_once_more_is_told_by_the_pass_that_did_the_work(desk: Desk) -> None:
+    """Met in the world: `explain` after a pod was deleted showed the empty last pass, and `status` said 0 adds, 0 removals."""
+    desk.pods(blue=2)
+    name = run_of(desk, "hint")
+    first = codec.decode(desk.world.runs.get(state.key(name, "report")), Report)
+    last = msgspec.structs.replace(first, id=f"{name}~1", adds=0, removals=0, health=0, gates=0, mesh_actions=0)
+    desk.world.runs.objects[state.key(last.id, "report")] = codec.encode(last)
+    desk.world.state.documents[state.LAST_RUN] = codec.encode(last)
+    _, out, _ = desk.run("explain")
+    assert out.splitlines()[1].startswith(f"run {name}: applied"), out
+    assert f"it went once more: crossmesh explain {name}~1 (did: " in out
+    assert f"run {name}~1: applied" in desk.run("explain", f"{name}~1")[1]
+    _, out, _ = desk.run("status")
+    assert f"last run {name}~1: applied, 2 adds, 0 removals, {first.mesh_actions} mesh changes in 0.0 s and 2 passes" in out, out
+    assert (first.adds, last.adds) == (2, 0)

@@ -8,6 +8,7 @@ from crossmesh.cli import shift
 from crossmesh.core.canary.judge import CanaryHistory, Verdict, memory_key
 from crossmesh.core.canary.split_test import CanaryRun
 from crossmesh.core.mesh.traffic_shift import Shifts
+from crossmesh.core.observed import Unseen
 from crossmesh.core.registry.plan import ManualOverrides
 from crossmesh.usecases import state, traffic_shifts
 
@@ -221,3 +222,14 @@ def test_the_first_shift_of_a_route_and_one_after_an_end_replace_nothing(running
     ended = next(line for line in running.run("status")[1].splitlines() if "ended" in line)
     assert "ended: called off at 2023-11-14 22:1" in ended or "ended before it began" in ended
     assert "replaces" not in running.run(*TO, "--yes")[1]
+
+
+def test_pods_that_nobody_sees_are_no_ready_target(running: Desk) -> None:
+    """Met in the world: all requests were shifted onto pods of a dark cluster without a word."""
+    running.world.clusters.failing["b"] = Unseen(cluster="b", cause="timeout", detail="no answer within 10 s")
+    code, out, err = running.run("shift", "s", "--to", "red=100", "--yes")
+    assert code == 1
+    assert "shop/red would get 100 % and has no ready instance in color.shop.local: no pod matches app=red; b is unseen" in err
+    assert recorded(running) == ()
+    code, out, _ = running.run("shift", "s", "--to", "blue=100", "--yes")  # away from the dark cluster
+    assert (code, len(recorded(running))) == (0, 1), out

@@ -28,7 +28,6 @@ from crossmesh.usecases import lease, look, state
 from crossmesh.usecases.plan_handoff import PlanHandoff
 
 EVERY = 0.5  # seconds between questions to Step Functions
-PATIENCE = 45.0  # seconds for the first look after a deployment
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -79,19 +78,13 @@ def _refuse(here: stack.Deployed, sha256: str) -> None:
         raise RefusedError(
             "Observes", "the application was deployed with Mode=observe and writes nothing: deploy it with Mode=apply"
         )
-    if stack.other_configuration(ports, sha256) and stack.behind(here):
-        _catch_up(here)
+    if stack.other_configuration(ports, sha256):
+        waiting.for_deployment(here)
     other = stack.other_configuration(ports, sha256)
     if other:
         raise RefusedError("OtherConfiguration", other)
     if drive(state.operator(), ports).paused:
         raise RefusedError("Paused", "the application is paused: `crossmesh resume` first")
-
-
-def _catch_up(here: stack.Deployed) -> None:
-    """Ask for a look, and wait until one has run since the stack was deployed, at most PATIENCE."""
-    with printing.Progress("the application was just deployed: waiting for its first look"):
-        waiting.wait(here, lambda: stack.behind(here), lambda behind: not behind, PATIENCE, every=EVERY)
 
 
 def _still(file: Path, sha256: str, seen: look.Observation) -> None:

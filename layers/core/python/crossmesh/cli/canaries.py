@@ -11,7 +11,7 @@ import msgspec
 
 from crossmesh import codec
 from crossmesh.adapters import aws
-from crossmesh.cli import stack
+from crossmesh.cli import stack, waiting
 from crossmesh.cli.printing import Progress, console, print_json, table
 from crossmesh.core.canary.judge import CanaryHistory, Verdict, memory_key, stale
 from crossmesh.core.canary.split_test import CanaryRun, mix_error
@@ -57,18 +57,25 @@ def _known(arguments: argparse.Namespace, here: stack.Deployed, *, deployed: boo
         raise UsageError(
             "UnknownCanary", f"there is no canary {name!r}; crossmesh.yaml has: {known}{meant(name, declared)}"
         )
-    if (
-        deployed
-        and not ran
-        and here.place.config is not None
-        and here.target.config not in ("", here.place.config.sha256)
-    ):
+    if deployed and not ran and here.place.config is not None:
+        _refuse_unknown(name, here, here.place.config.sha256)
+    return name
+
+
+def _refuse_unknown(name: str, here: stack.Deployed, local: str) -> None:
+    """Raise where a canary that never ran is not in the configuration in force, as far as can be
+    told; just after a deployment its first look is waited for.
+    """
+    if here.target.config in ("", local):
+        return
+    waiting.for_deployment(here)
+    last = stack.last_look(here.ports)
+    if last is not None and last.config != local:
         raise RefusedError(
             "NotDeployed",
             f"the canary {name!r} is in the local crossmesh.yaml, but not in the deployed configuration"
-            f" ({here.target.config[:7]}) as far as is known: it never ran. Deploy first (`sam build && sam deploy`)",
+            f" ({last.config[:7]}) as far as is known: it never ran. Deploy first (`sam build && sam deploy`)",
         )
-    return name
 
 
 def _verdict(ports: Mapping[str, Any], name: str, execution: str) -> Verdict:

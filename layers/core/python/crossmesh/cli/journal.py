@@ -40,6 +40,14 @@ def passes(ports: Mapping[str, Any], execution: str) -> list[Report]:
     return found
 
 
+def telling(ports: Mapping[str, Any], last: str) -> str:
+    """The last pass of a run that changed something, where the one named changed nothing: a run
+    that was asked for once more ends with a pass that only finds all in order.
+    """
+    reports = passes(ports, last.partition("~")[0])
+    return next((report.id for report in reversed(reports) if changed(report)), last)
+
+
 def since(here: stack.Deployed, began: float) -> list[Report]:
     """What passes of any execution reported at `began` (seconds since the epoch) or later, in the
     order of time.

@@ -17,9 +17,11 @@ from crossmesh.adapters import aws
 from crossmesh.cli import exits, stack
 from crossmesh.cli.operate import confirmed
 from crossmesh.cli.printing import console, print_json
+from crossmesh.core.reporting import overview
 from crossmesh.errors import CrossmeshError, RefusedError
 
 QUEUES = ("LostTriggersUrl", "LostInvocationsUrl")
+_IN_FLIGHT = "ApproximateNumberOfMessagesNotVisible"
 HIDDEN = 120  # seconds for which others do not see what we are working on
 # The input of the drift rule: the event itself carries no data to apply
 _DRIFT = '{"cause": "drift"}'
@@ -46,9 +48,10 @@ def run(arguments: argparse.Namespace) -> int:
     outputs, region = here.outputs, here.region
     queues = aws.client("sqs", region)
     waiting = [lost for name in QUEUES for lost in _received(queues, outputs[name])]
+    hidden = max(0, sum(_hidden(queues, outputs[name]) for name in QUEUES) - len(waiting))
     listed = [{"kind": one.kind, "target": one.target, "payload": one.payload, "error": one.error} for one in waiting]
     if arguments.json and (arguments.list or not waiting):
-        print_json({"lost": listed})
+        print_json({"lost": listed, "hidden": hidden})
     elif not arguments.json:
         for one in waiting:
             console().print(f"{one.kind} for {one.target or 'the bus'}: {one.error}")
@@ -56,8 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.list or not waiting:
         _give_back(queues, waiting)
         if not arguments.json:
-            console().print(f"{len(waiting)} messages wait" if waiting else "nothing was lost")
-        return exits.FOUND if waiting else exits.DONE
+            _say_how_many(len(waiting), hidden)
+        return exits.FOUND if waiting or hidden else exits.DONE
     arguments.going_on = f"what was not sent is back in its queue within {HIDDEN} s"
     ours = own_targets(here)
     foreign = [one for one in waiting if not belongs(one, ours)]
@@ -65,8 +68,8 @@ def run(arguments: argparse.Namespace) -> int:
     _give_back(queues, foreign)
     sound = [one for one in waiting if one not in foreign]
     try:
-        agreed = not sound or confirmed(arguments, f"send {len(sound)} lost messages once more")
-    except RefusedError:
+        agreed = not sound or confirmed(arguments, f"send {overview.plural(len(sound), 'lost message')} once more")
+    except (RefusedError, KeyboardInterrupt):
         _give_back(queues, sound)
         raise
     if not agreed:
@@ -80,6 +83,21 @@ def run(arguments: argparse.Namespace) -> int:
             console().print(f"- {told}", style="red")
         console().print(f"{len(waiting) - len(failed)} sent, {len(failed)} left in the queue")
     return exits.FAILED if failed else exits.DONE
+
+
+def _say_how_many(waiting: int, hidden: int) -> None:
+    """What waits, and what cannot be shown now."""
+    out = console()
+    if waiting or not hidden:
+        out.print(
+            f"{waiting} {'message waits' if waiting == 1 else 'messages wait'}" if waiting else "nothing was lost"
+        )
+    if hidden:
+        out.print(
+            f"{overview.plural(hidden, 'message')} more cannot be shown now: another redrive works on them, or it was"
+            f" interrupted. Ask again in {HIDDEN} s",
+            style="yellow",
+        )
 
 
 def own_targets(here: stack.Deployed) -> frozenset[str]:
@@ -210,6 +228,18 @@ def _send(region: str, bus: str, lost: Lost) -> None:
         aws.client("lambda", region).invoke(
             FunctionName=lost.target, InvocationType="Event", Payload=lost.payload.encode()
         )
+
+
+def _hidden(queues: Any, url: str) -> int:
+    """How many messages of a queue somebody works on, ourselves included, about; 0 where SQS does
+    not say.
+    """
+    try:
+        with aws.translated():
+            about = queues.get_queue_attributes(QueueUrl=url, AttributeNames=[_IN_FLIGHT])
+    except CrossmeshError:
+        return 0
+    return int(about.get("Attributes", {}).get(_IN_FLIGHT, 0))
 
 
 def _give_back(queues: Any, waiting: list[Lost]) -> None:

@@ -104,7 +104,7 @@ def _rows(ports: Mapping[str, Any], execution: Mapping[str, Any]) -> list[Row]:
 def explain(arguments: argparse.Namespace) -> int:
     """Print a run."""
     here = stack.reach(arguments)
-    ports, asked = here.ports, arguments.run_id or _latest(here.ports)
+    ports, asked = here.ports, arguments.run_id or journal.telling(here.ports, _latest(here.ports))
     name = journal.meant(here, asked)
     report = _load(ports, state.key(name, "report"), Report)
     plan = _find(ports, state.key(name, "plan"), RegistryPlan) or RegistryPlan()
@@ -145,8 +145,8 @@ def explain(arguments: argparse.Namespace) -> int:
         out.print(f"it failed: {report.failure}")
     base, _, number = name.partition("~")
     following = pass_id(base, int(number or 0) + 1)
-    if ports["RunStore"].get(state.key(following, "report")) is not None:
-        out.print(f"it went once more: crossmesh explain {following}")
+    if (next_one := _find(ports, state.key(following, "report"), Report)) is not None:
+        out.print(f"it went once more: crossmesh explain {following} (did: {journal.did([next_one])})")
     return exits.DONE
 
 

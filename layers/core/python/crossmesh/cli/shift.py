@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from crossmesh import codec
-from crossmesh.cli import exits, stack
+from crossmesh.cli import exits, stack, waiting
 from crossmesh.cli.canaries import memory_of
 from crossmesh.cli.operate import AGAIN, caller, confirmed, hint
 from crossmesh.cli.printing import console, print_json, table
@@ -57,8 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Record a shift, or the end of one, and hint."""
     at = stack.reach(arguments, acts=True)
     ports, state = at.ports, at.ports["State"]
-    context = drive(manifests.in_force(at.context()), ports)
-    _same_as_deployed(ports, context.config)
+    # What has begun can always be ended, whatever was deployed since
+    context = drive(manifests.in_force(at.context()), ports) if arguments.end else _deployed_context(at)
     before = state.read(SHIFTS)
     shifts: traffic_shift.Shifts = codec.decode(before, traffic_shift.Shifts) if before else ()
     progress = stack.kept(ports, SHIFTING, traffic_shift.Progresses) or {}
@@ -298,11 +298,24 @@ def _red(memory: CanaryHistory) -> bool:
     return memory.last is not None and memory.last.kind != "good"
 
 
-def _same_as_deployed(ports: Mapping[str, Any], sha256: str) -> None:
-    report = stack.last_look(ports)
-    if report is not None and report.config != sha256:
+def _deployed_context(at: stack.Deployed) -> Context:
+    """The local configuration with the manifests in force. Raises RefusedError where the last look
+    ran on another one, which just after a deployment is waited for.
+    """
+    context = drive(manifests.in_force(at.context()), at.ports)
+    if _in_force(at) in ("", context.config):
+        return context
+    waiting.for_deployment(at)
+    context, found = drive(manifests.in_force(at.context()), at.ports), _in_force(at)
+    if found != context.config:
         raise RefusedError(
             "NotDeployed",
-            f"the configuration here ({sha256[:12]}) is not what is deployed ({report.config[:12]}): a shift is bound"
-            " to the deployed route",
+            f"the configuration here ({context.config[:12]}) is not the one in force ({found[:12]}), and a shift is"
+            " bound to the routes in force: deploy it (`sam build && sam deploy`), or check out what is deployed",
         )
+    return context
+
+
+def _in_force(at: stack.Deployed) -> str:
+    last = stack.last_look(at.ports)
+    return last.config if last else ""

@@ -11,7 +11,7 @@ import msgspec
 
 from crossmesh import __version__
 from crossmesh.adapters import aws
-from crossmesh.cli import canaries, exits, printing, stack, waiting
+from crossmesh.cli import canaries, exits, journal, printing, stack, waiting
 from crossmesh.cli.printing import console, print_json, table, text
 from crossmesh.core.canary.judge import Verdict, stale
 from crossmesh.core.canary.split_test import CanaryRun
@@ -43,6 +43,7 @@ class Picture(msgspec.Struct, frozen=True, kw_only=True):
     now: float
     last: Report | None
     run: Report | None
+    passes: tuple[Report, ...]  # of that run, where it went once more
     operator: ManualOverrides
     verdicts: dict[str, Verdict]
     untried: tuple[str, ...]  # canaries without a verdict
@@ -169,6 +170,7 @@ def read(arguments: argparse.Namespace) -> Picture:
         now=now,
         last=last,
         run=done,
+        passes=tuple(journal.passes(here.ports, done.id.partition("~")[0])) if done and "~" in done.id else (),
         operator=operator,
         verdicts=verdicts,
         untried=untried,
@@ -244,11 +246,17 @@ def _show(arguments: argparse.Namespace, picture: Picture) -> None:
     for version in _versions(picture):
         out.print(version)
     if picture.run is not None:
-        counts = (picture.run.adds, "add"), (picture.run.removals, "removal"), (picture.run.mesh_actions, "mesh change")
+        did = picture.passes or (picture.run,)
+        counts = (
+            (sum(one.adds for one in did), "add"),
+            (sum(one.removals for one in did), "removal"),
+            (sum(one.mesh_actions for one in did), "mesh change"),
+        )
         done = ", ".join(overview.plural(count, name) for count, name in counts)
         out.print(
-            f"last run {picture.run.id}: {picture.run.kind}, {done} in {picture.run.seconds:.1f} s,"
-            f" {now - picture.run.at:.0f} s ago"
+            f"last run {picture.run.id}: {picture.run.kind}, {done} in {picture.run.seconds:.1f} s"
+            + (f" and {len(did)} passes, " if len(did) > 1 else ", ")
+            + f"{now - picture.run.at:.0f} s ago"
         )
 
 

@@ -1,5 +1,5 @@
 """Wait for what the deployed application will have seen: ask it for a look, then read until it is
-there. `apply` waits so, and `status --wait`.
+there. `apply`, `shift` and `canary run` wait so after a deployment, and `status --wait`.
 """
 
 import time
@@ -11,6 +11,8 @@ from crossmesh.cli.operate import hint
 from crossmesh.errors import CrossmeshError
 
 AGAIN = 10.0  # seconds after which another look is asked for
+FIRST = 45.0  # seconds for the first look after a deployment
+EVERY = 0.5  # seconds between two readings of it
 
 T = TypeVar("T")
 
@@ -37,6 +39,15 @@ def wait(
         time.sleep(every)
         found = read()
     return found
+
+
+def for_deployment(here: stack.Deployed) -> None:
+    """Where no look has run since the stack was deployed, ask for one and wait for it, at most
+    FIRST: what the look before ran on says nothing about the configuration that is deployed now.
+    """
+    if stack.behind(here):
+        with printing.Progress("the application was just deployed: waiting for its first look"):
+            wait(here, lambda: stack.behind(here), lambda behind: not behind, FIRST, every=EVERY)
 
 
 def _asked(here: stack.Deployed) -> bool:

@@ -13,7 +13,8 @@ from crossmesh.core.canary.judge import CanaryHistory
 from crossmesh.core.keys import service_key
 from crossmesh.core.mesh import traffic_shift
 from crossmesh.core.mesh.traffic_shift import Shift, guards, shares_of, silent, steps_of, weights_at
-from crossmesh.core.observed import RegistryView, View
+from crossmesh.core.observed import RegistryView, Unseen, View
+from crossmesh.core.registry.endpoints import CLUSTER
 from crossmesh.core.registry.overrides import describe_drain
 from crossmesh.core.registry.plan import Deregister, ManualOverrides, RegistryPlan
 from crossmesh.core.registry.unmatched import Known, explain_unmatched, held_for
@@ -78,12 +79,15 @@ def _targets(wanted: Shift, topology: Topology, ground: ShiftContext) -> list[st
 
 
 def ready(node: VirtualNode, ground: ShiftContext) -> int:
-    """Instances that Envoy finds for a node, healthy, and not about to leave."""
+    """Instances that Envoy finds for a node, healthy, not about to leave, and not of a cluster that
+    is unseen: nobody can tell whether those pods live.
+    """
     if node.cloud_map is None:
         return 0
     leaving = {(service_key(a.namespace, a.service), a.id) for a in ground.plan.actions if isinstance(a, Deregister)}
     leaving |= {(held.service, held.id) for held in ground.plan.withheld if held.unconfirmed}
     wanted = dict(node.cloud_map.attributes).items()
+    unseen = {view.cluster for view in ground.views if isinstance(view, Unseen)}
     return sum(
         1
         for service in ground.registry.services
@@ -92,6 +96,7 @@ def ready(node: VirtualNode, ground: ShiftContext) -> int:
         if wanted <= instance.attributes.items()
         and service.health.get(instance.id) != "UNHEALTHY"
         and (service.key, instance.id) not in leaving
+        and instance.attributes.get(CLUSTER, "") not in unseen
     )
 
 

@@ -21,6 +21,7 @@ STARTS = 30.0  # seconds within which a run that a look asked for has started
 # eventually consistent), and canaries run
 EFFECT = 180.0
 FAILURES = 3  # bad verdicts in a row that no run explains away
+_NAMED = 5  # clusters that a headline names
 _ACCESS = ("refused", "role")  # causes of an unseen cluster that a new role's rights explain
 _DENIED = ("AccessDenied", "not authorized", "UnrecognizedClient", "InvalidClientToken")
 
@@ -229,13 +230,22 @@ def _settled(seen: Sighting, last: Report) -> Report | None:
 
 def _figures(seen: Sighting, last: Report, *, outdated: bool, run: bool) -> str:
     down = f", {last.down} marked UNHEALTHY" if last.down else ""
+    unseen = [line.name for line in last.clusters if line.cause]
     counted = f"{last.registered} registered, {last.endpoints} wanted{down}"
-    if last.registered - last.down == last.endpoints:
+    if unseen and len(unseen) == len(last.clusters):
+        counted = f"{last.registered} registered{down}; how many are wanted is not known, for no cluster is seen"
+    elif unseen:
+        counted += f" by the clusters that are seen ({', '.join(unseen[:_NAMED])}{_more(unseen)} not)"
+    elif last.registered - last.down == last.endpoints:
         counted = f"{last.endpoints} of {last.endpoints} endpoints registered{down}"
     when = f"{max(0.0, seen.now - last.at):.0f} s ago"
     if run and seen.run is not None:
         return f"{counted}, as run {seen.run.id} left it {when}"
     return f"{counted} at the last look, {when}" if outdated else f"{counted}, looked {when}"
+
+
+def _more(names: list[str]) -> str:
+    return f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
 
 
 def _hard(seen: Sighting, last: Report) -> tuple[str, ...]:
@@ -274,7 +284,8 @@ def _soft(seen: Sighting, last: Report) -> tuple[str, ...]:
     found = []
     if changes_of(last) and last.kind != "observe":
         found.append(f"{_changes(last)} pending")
-    if last.registered - last.down != last.endpoints and not seen.operator.draining:
+    unseen = any(line.cause for line in last.clusters)  # what such a cluster wants is not known
+    if last.registered - last.down != last.endpoints and not unseen and not seen.operator.draining:
         found.append(f"{last.registered} instances are registered, {last.endpoints} endpoints are wanted")
     found += [f"withheld: {line}" for line in last.withheld if ": unconfirmed: " in line]
     return (*found, *last.notes)
