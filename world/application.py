@@ -9,7 +9,8 @@ from typing import Any
 
 from crossmesh import codec
 from crossmesh.adapters.dynamodb import unpacked
-from crossmesh.core.canary.judge import CanaryHistory, Verdict
+from crossmesh.core.canary.history import CanaryHistory
+from crossmesh.core.canary.verdict import Verdict
 from crossmesh.core.reporting.report import Report
 
 from world.aws.clients import client

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from crossmesh.core.canary.binomial import two_sided
-from crossmesh.core.canary.judge import Verdict
+from crossmesh.core.canary.verdict import Verdict
 from rich.console import Console
 
 from world import demo_mesh, demo_own

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from crossmesh.adapters.kubernetes import clusters
+from crossmesh.adapters.kubernetes import api as kubernetes_api
 from crossmesh.adapters.kubernetes import transport as kubernetes_transport
 from crossmesh.adapters.kubernetes.clusters import KubernetesClusters
 from crossmesh.adapters.kubernetes.pods import GATE
@@ -201,7 +201,7 @@ def test_zones_of_nodes(cluster: Looked) -> None:
 
 
 def test_pages_make_one_list(cluster: Looked, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clusters, "PAGE", 2)
+    monkeypatch.setattr(kubernetes_api, "PAGE", 2)
     uids = {cluster.put(f"p{index}") for index in range(5)}
     assert {pod.uid for pod in cluster.seen().pods} == uids
 
@@ -210,9 +210,9 @@ def test_an_expired_page_starts_again(tier: Tier, namespace: str, monkeypatch: p
     be_reader(tier, monkeypatch)
     found = reached(tier, "eksc2", namespace)  # the one without a watch cache: there a compaction takes effect
     uids = {found.put(f"p{index}") for index in range(3)}
-    monkeypatch.setattr(clusters, "PAGE", 1)
+    monkeypatch.setattr(kubernetes_api, "PAGE", 1)
     statuses: list[int] = []
-    request = clusters._Api.request
+    request = kubernetes_api.Api.request
 
     def compacting(api: Any, path: str, until: float, **how: Any) -> tuple[int, bytes]:
         if "continue=" in path and not statuses:
@@ -225,7 +225,7 @@ def test_an_expired_page_starts_again(tier: Tier, namespace: str, monkeypatch: p
 
     wait_for(lambda: isinstance(found.observe(), Seen) or statuses.clear(), 15, "a view")
     statuses.clear()
-    monkeypatch.setattr(clusters._Api, "request", compacting)
+    monkeypatch.setattr(kubernetes_api.Api, "request", compacting)
     assert {pod.uid for pod in found.seen().pods} == uids
     assert statuses[0] == 410
     assert set(statuses[1:]) == {200}
@@ -358,8 +358,8 @@ def test_a_store_that_hangs(real_cluster: Looked, monkeypatch: pytest.MonkeyPatc
 
 def test_an_api_killed_in_a_list(real_cluster: Looked, monkeypatch: pytest.MonkeyPatch) -> None:
     uids = {real_cluster.put(f"p{index}") for index in range(3)}
-    monkeypatch.setattr(clusters, "PAGE", 1)
-    request, struck = clusters._Api.request, threading.Event()
+    monkeypatch.setattr(kubernetes_api, "PAGE", 1)
+    request, struck = kubernetes_api.Api.request, threading.Event()
 
     def killing(api: Any, path: str, until: float, **how: Any) -> tuple[int, bytes]:
         if "continue=" in path and not struck.is_set():
@@ -367,7 +367,7 @@ def test_an_api_killed_in_a_list(real_cluster: Looked, monkeypatch: pytest.Monke
             os.kill(process(real_cluster, "eksc1-apiserver"), signal.SIGKILL)
         return request(api, path, until, **how)
 
-    monkeypatch.setattr(clusters._Api, "request", killing)
+    monkeypatch.setattr(kubernetes_api.Api, "request", killing)
     before = process(real_cluster, "eksc1-apiserver")
     assert real_cluster.unseen().cause in ("unreachable", "cut", "server-error")
     other = reached(real_cluster.tier, "eksc2", "kube-system")  # type: ignore[arg-type]

@@ -22,7 +22,7 @@ from crossmesh import __version__
 from crossmesh.adapters import tls
 from crossmesh.adapters.front import BODY_LIMIT, Front, Limits, Resolve, resolver_at, system_resolve
 from crossmesh.core.canary.certificates import refusal_of
-from crossmesh.core.canary.judge import Sample
+from crossmesh.core.canary.sample import Sample
 
 from tests.conformance import servers
 from tests.conformance.servers import answer, serve
@@ -182,7 +182,7 @@ _MEASURED = """
 import sys
 from crossmesh import codec
 from crossmesh.adapters.front import Front, Limits
-from crossmesh.core.canary.judge import lean
+from crossmesh.core.canary.sample import lean
 from crossmesh.core.settings import CanarySettings
 from tests.support.measured import peak
 before = peak()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from crossmesh.adapters.kubernetes import api as kubernetes_api
 from crossmesh.adapters.kubernetes import clusters
 from crossmesh.adapters.kubernetes.clusters import KubernetesClusters
 from crossmesh.adapters.kubernetes.transport import WAITED_FOR
@@ -221,14 +222,14 @@ def test_what_a_tenant_may_write_is_no_fault_of_its_cluster(labels: dict[str, st
 
 
 def test_where_a_page_is_too_large_small_ones_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clusters, "_MANY_BRACES", 50)
+    monkeypatch.setattr(kubernetes_api, "_MANY_BRACES", 50)
     with serving(tmp_path, {f"{PODS}?limit=500": answer(pods(*(pod(f"p{i}") for i in range(20)))), PODS: answer(pods(pod()))}) as (
         api,
         adapter,
     ):
         found = view(adapter)
     assert isinstance(found, Seen), found
-    assert [path for path in api.asked if path.startswith(PODS)] == [f"{PODS}?limit=500", f"{PODS}?limit={clusters.SMALL_PAGE}"]
+    assert [path for path in api.asked if path.startswith(PODS)] == [f"{PODS}?limit=500", f"{PODS}?limit={kubernetes_api.SMALL_PAGE}"]
 
 
 # --- names that come from a registry anybody may write into --------------------------------------------------------------------------------

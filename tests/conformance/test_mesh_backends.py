@@ -7,7 +7,7 @@ from crossmesh.core.diagnosis.mesh import mesh_breaks
 from crossmesh.core.mesh.backend import MeshDesired, MeshSummary
 from crossmesh.core.mesh.backends import BACKENDS, backend_of, unsupported
 from crossmesh.core.mesh.request_path import RequestPath
-from crossmesh.core.mesh.traffic_shift import Shift, digest_of
+from crossmesh.core.mesh.shift_weights import Shift, digest_of
 from crossmesh.core.registry.decision import DecidedEndpoint, EndpointDecision
 from crossmesh.core.registry.endpoints import Endpoint
 from crossmesh.core.registry.plan import RegistryPlan

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from crossmesh.cli.main import _parser
+from crossmesh.cli.verbs import parser
 from crossmesh.core.canary.layers import Layer
 from crossmesh.core.observed import Cause
 from crossmesh.core.registry.plan import WithheldWhy
@@ -215,7 +215,7 @@ def test_every_alarm_and_metric_has_its_row() -> None:
 
 
 def verbs() -> set[str]:
-    return {name for action in _parser()._actions if isinstance(action, argparse._SubParsersAction) for name in action.choices}
+    return {name for action in parser()._actions if isinstance(action, argparse._SubParsersAction) for name in action.choices}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

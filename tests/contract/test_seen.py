@@ -8,9 +8,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from crossmesh.cli.main import _parser
-from crossmesh.core.canary.judge import CanaryHistory, Verdict
+from crossmesh.cli.verbs import parser
+from crossmesh.core.canary.history import CanaryHistory
 from crossmesh.core.canary.split_test import CanaryRun
+from crossmesh.core.canary.verdict import Verdict
 from crossmesh.core.reporting.report import Report
 from crossmesh.telemetry import NAMESPACE, EmbeddedMetrics, canary_values, deployment_values, judged_fields, unit_of
 
@@ -48,7 +49,7 @@ def verbs() -> set[str]:
                     found.add(before + name)
                     walk(inner, f"{before}{name} ")
 
-    walk(_parser(), "")
+    walk(parser(), "")
     return found
 
 

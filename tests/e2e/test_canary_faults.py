@@ -14,7 +14,8 @@ import msgspec
 import pytest
 from crossmesh import codec
 from crossmesh.cli import main
-from crossmesh.core.canary.judge import CanaryHistory, Verdict
+from crossmesh.core.canary.history import CanaryHistory
+from crossmesh.core.canary.verdict import Verdict
 from crossmesh.core.diagnosis.outliers import OutlierReview
 from crossmesh.core.registry.plan import ManualOverrides
 

@@ -7,7 +7,9 @@ from functools import cache
 
 import pytest
 from crossmesh.core.canary.binomial import binomial, two_sided
-from crossmesh.core.canary.judge import CanaryHistory, Sample, judge
+from crossmesh.core.canary.history import CanaryHistory
+from crossmesh.core.canary.judge import judge
+from crossmesh.core.canary.sample import Sample
 from crossmesh.core.canary.split_test import ALPHA_ALONE, ALPHA_POOLED, FALSE_ALARMS_A_DAY, RUNS_A_DAY, WINDOW, mix_p_value
 from crossmesh.core.settings import CanarySettings, Expect, Mix
 from hypothesis import given, settings

@@ -10,11 +10,13 @@ import pytest
 from crossmesh import codec
 from crossmesh.cli import operate
 from crossmesh.core import bounds
-from crossmesh.core.canary.judge import CanaryHistory, Sample, judge
+from crossmesh.core.canary.history import CanaryHistory
+from crossmesh.core.canary.judge import judge
+from crossmesh.core.canary.sample import Sample
 from crossmesh.core.compiler.cluster_manifests import ActiveManifests, SourceStatus
 from crossmesh.core.diagnosis.ingress_rules import RequiredIngress
 from crossmesh.core.diagnosis.outliers import CoolingDown, Remembered, update_outliers
-from crossmesh.core.mesh import traffic_shift
+from crossmesh.core.mesh import shift_weights, traffic_shift
 from crossmesh.core.mesh.backend import MeshSummary
 from crossmesh.core.observed import Instance, RegistryView, Seen, ServiceView, Unseen
 from crossmesh.core.registry import next_state
@@ -138,12 +140,12 @@ def test_shifts_that_people_set() -> None:
     """`shifts`: those in force stay, and 20 that ended."""
     long = noise(1, 250)
     shifts = tuple(
-        traffic_shift.Shift(
+        shift_weights.Shift(
             id=f"s{n}", service=f"{n}/{long}", mesh=long, router=long, route=long, document=noise(n), start={long: 1}, goal={long: 1}
         )
         for n in range(400)
     )
-    progress = {one.id: traffic_shift.Progress(step=1, at=float(n), ended="by hand") for n, one in enumerate(shifts)}
+    progress = {one.id: shift_weights.Progress(step=1, at=float(n), ended="by hand") for n, one in enumerate(shifts)}
     kept, states = traffic_shift.kept(shifts, progress)
     assert size(kept) <= bounds.STORED
     assert size(states) <= bounds.STORED
@@ -170,11 +172,11 @@ def test_meshes_and_paces() -> None:
 @given(text=LONG)
 def test_shifts(text: str) -> None:
     """`shifting`: why a shift ended may be what a front said."""
-    one = traffic_shift.Shift(id="s", service="n/s", mesh="m", router="r", route="x", document="d", start={"a": 1}, goal={"a": 1})
+    one = shift_weights.Shift(id="s", service="n/s", mesh="m", router="r", route="x", document="d", start={"a": 1}, goal={"a": 1})
     canary = CanarySettings(name="front", url="http://x")
     samples = [Sample(status=503, body=text, detail=text)]
     verdict, memory = judge(canary, samples, {}, CanaryHistory(last_good=1.0), {}, at=2.0)
-    progress = traffic_shift.advance((one,), {"s": traffic_shift.Progress(step=1, at=1.0)}, Topology(), [(canary, memory)], at=3.0)
+    progress = traffic_shift.advance((one,), {"s": shift_weights.Progress(step=1, at=1.0)}, Topology(), [(canary, memory)], at=3.0)
     assert all(len(state.ended) <= 300 for state in progress.values())
     assert size(verdict.says) <= bounds.STORED
 

@@ -98,11 +98,12 @@ class _Aws:
 
 
 @cache
-def _modules() -> tuple[types.ModuleType, types.ModuleType, types.ModuleType]:
+def _modules() -> dict[str, types.ModuleType]:
     """The private copies, without threads: side by side is what the simulator decides, not the machine."""
-    found = private("crossmesh.adapters.cloud_map"), private("crossmesh.adapters.app_mesh"), private("crossmesh.adapters.kubernetes.clusters")
-    for module in (found[0], found[2]):
-        module.__dict__["ThreadPoolExecutor"] = _InTurn
+    names = ("cloud_map", "app_mesh", "kubernetes.api", "kubernetes.clusters")
+    found = {name: private(f"crossmesh.adapters.{name}") for name in names}
+    for name in ("cloud_map", "kubernetes.clusters"):
+        found[name].__dict__["ThreadPoolExecutor"] = _InTurn
     return found
 
 
@@ -110,7 +111,7 @@ def registry_and_mesh(made: Callable[[str, str, dict[str, Any]], Any]) -> tuple[
     """The shipped Cloud Map and App Mesh adapters, their requests answered by `made(service, operation, request)`."""
     import crossmesh.adapters.aws
 
-    cloud_map, app_mesh, _ = _modules()
+    cloud_map, app_mesh = _modules()["cloud_map"], _modules()["app_mesh"]
     for module in (cloud_map, app_mesh):
         module.__dict__["aws"] = _Aws(crossmesh.adapters.aws, made)
     return cloud_map.CloudMap("us-east-1"), app_mesh.AppMesh("us-east-1")
@@ -142,8 +143,8 @@ class _Time:
 
 def clusters(now: Callable[[], float], transport: Callable[[str], Any]) -> Any:
     """The shipped Kubernetes adapter; `transport(cluster)` answers `request(path) -> (status, body)` or raises TimeoutError/ConnectionError/EOFError."""
-    _, _, module = _modules()
-    module.__dict__["time"] = _Time(now)
+    module, api = _modules()["kubernetes.clusters"], _modules()["kubernetes.api"]
+    module.__dict__["time"] = api.__dict__["time"] = _Time(now)
     module.__dict__["within"] = _within(transport)
     return _simulated()(now, transport)
 
@@ -167,8 +168,8 @@ _DECODED_MOST = 512
 @cache
 def _simulated() -> Callable[..., Any]:
     """The shipped adapter's class over a transport of the simulator's. Answers are decoded once for equal bytes: what comes of it is never changed."""
-    _, _, module = _modules()
-    not_seen, page, pod_of = module.NotSeen, module._Api._page, module.pod_of
+    module, api = _modules()["kubernetes.clusters"], _modules()["kubernetes.api"]
+    not_seen, page, pod_of = api.NotSeen, api.Api._page, api.pod_of
     decoded: dict[tuple[bytes, Any], Any] = {}
     pods: dict[int, tuple[Any, Any]] = {}
 
@@ -180,9 +181,9 @@ def _simulated() -> Callable[..., Any]:
             found = pods[id(item)] = item, pod_of(item, now)
         return found[1]
 
-    module.__dict__["pod_of"] = pod_of_once
+    api.__dict__["pod_of"] = pod_of_once
 
-    class Api(module._Api):  # type: ignore[name-defined,misc]
+    class Api(api.Api):  # type: ignore[name-defined,misc]
         def __init__(self, now: Callable[[], float], transport: Any) -> None:
             self.now, self.transport, self.expires = now, transport, float("inf")
 

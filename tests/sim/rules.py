@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 from crossmesh import codec
 from crossmesh.core import bounds
-from crossmesh.core.canary.judge import CanaryHistory
+from crossmesh.core.canary.history import CanaryHistory
 from crossmesh.core.compiler.cluster_manifests import ActiveManifests, ClusterDocuments
-from crossmesh.core.mesh import traffic_shift
+from crossmesh.core.mesh import shift_weights
 from crossmesh.core.observed import Outlier, RegistryView, View
 from crossmesh.core.registry.churn import FLOOR
 from crossmesh.core.registry.plan import ManualOverrides, PlannerState, RegistryPlan
@@ -174,7 +174,7 @@ class Rules:
         self.verdict = 0.0  # when the canary last had one
         self.vain: dict[str, tuple[float, bool]] = {}  # cluster -> when a look waited for it in vain, and whether that look said so
         self.written: dict[str, list[float]] = {}  # instance -> when it was registered
-        self.shifts: traffic_shift.Progresses = {}
+        self.shifts: shift_weights.Progresses = {}
 
     # --- told by the simulator ------------------------------------------------------------------------------------------------------------
 
@@ -436,7 +436,7 @@ class Rules:
             if last is not None and last.kind != "no-data":
                 self.verdict = self.sim.now
         if key == traffic_shifts.SHIFTING:
-            self._shifting(frame, codec.decode(value, traffic_shift.Progresses))
+            self._shifting(frame, codec.decode(value, shift_weights.Progresses))
         if len(value) > bounds.STORED and len(bounds.packed(value)) > bounds.STORED:
             raise broken("bounds-hold", f"{frame.execution.name}/{frame.module} keeps {key} with {len(bounds.packed(value)):,} bytes packed")
         if key == LAST_LOOK and self.sim.schedule.live and codec.decode(value, Report).kind != "failed":
@@ -477,17 +477,17 @@ class Rules:
         if strange:
             raise broken("documents-one-by-one", f"{'/'.join(strange[0])} is in force")
 
-    def _shifting(self, frame: Frame, now: traffic_shift.Progresses) -> None:
+    def _shifting(self, frame: Frame, now: shift_weights.Progresses) -> None:
         """A shift begins, goes on or ends."""
         old, self.shifts = self.shifts, now
-        asked = {one.id: one for one in codec.decode(self.sim.state.read(traffic_shifts.SHIFTS) or b"[]", traffic_shift.Shifts)}
+        asked = {one.id: one for one in codec.decode(self.sim.state.read(traffic_shifts.SHIFTS) or b"[]", shift_weights.Shifts)}
         for key, progress in now.items():
-            moved = not progress.ended and progress.step > old.get(key, traffic_shift.Progress()).step
+            moved = not progress.ended and progress.step > old.get(key, shift_weights.Progress()).step
             silent = self.sim.now - self.verdict
             if moved and silent > 180.0 + BETWEEN + SKEW and frame.execution.arn not in self.stood_still:
                 raise broken("watched-shift", f"{key} went to step {progress.step} {silent:.0f} s after the canary's last verdict")
             if key in asked:
-                self.world.weights = None if progress.ended or not progress.step else traffic_shift.weights_at(asked[key], progress.step)
+                self.world.weights = None if progress.ended or not progress.step else shift_weights.weights_at(asked[key], progress.step)
 
     def _remembers(self, frame: Frame, memory: PlannerState) -> None:
         """Nothing recorded of what still stands is lost."""
@@ -900,9 +900,9 @@ class Rules:
 
     def finish(self) -> None:
         """All is exact and quiet: what did it take?"""
-        asked = {one.id: one for one in codec.decode(self.sim.state.read(traffic_shifts.SHIFTS) or b"[]", traffic_shift.Shifts)}
+        asked = {one.id: one for one in codec.decode(self.sim.state.read(traffic_shifts.SHIFTS) or b"[]", shift_weights.Shifts)}
         for key, progress in self.shifts.items():
-            watched = progress.step >= traffic_shift.steps_of(asked[key]) and self.verdict > progress.at
+            watched = progress.step >= shift_weights.steps_of(asked[key]) and self.verdict > progress.at
             if not progress.ended and not watched and self.sim.now - max(self.verdict, asked[key].begun) > 600.0 + 2 * PERIOD:
                 raise broken("watched-shift", f"{key} is in force though its canary has been silent for long")
         if not self.any_struck and self.throttled > 8 * len(self.writers) + 0.2 * self.registry_writes:

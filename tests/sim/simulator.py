@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from crossmesh import codec
 from crossmesh.adapters.memory import MemoryBalancers, MemoryNetworks, MemoryRunStore, MemoryState
-from crossmesh.core.canary.judge import Sample
+from crossmesh.core.canary.sample import Sample
 from crossmesh.core.registry.plan import ManualOverrides, PlannerState
 from crossmesh.effects import Call
 from crossmesh.errors import CrossmeshError, RefusedError, Throttled, TransientError

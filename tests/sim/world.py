@@ -11,7 +11,7 @@ import msgspec
 from crossmesh import codec
 from crossmesh.configuration import load
 from crossmesh.core.compiler.routes import route_of
-from crossmesh.core.mesh import traffic_shift
+from crossmesh.core.mesh import shift_weights
 from crossmesh.core.registry.churn import RUNS
 from crossmesh.core.reporting.report import Report
 from crossmesh.core.settings import ManifestSource
@@ -481,13 +481,13 @@ class World:
         """Somebody asks for nine blue and one red, in steps of `arg` points each 20 s."""
         (router,) = (router for router in self.context.topology.routers if router.name == "colorapp")
         (route,) = router.routes
-        asked = traffic_shift.Shift(
+        asked = shift_weights.Shift(
             id=f"shift-{self.clock():.0f}",
             service="appmesh-demo/colorapp",
             mesh=router.mesh,
             router=router.aws_name,
             route=route.name,
-            document=traffic_shift.digest_of(route),
+            document=shift_weights.digest_of(route),
             start=route.weights,
             goal={NODE["blue"]: 90, NODE["red"]: 10},
             step=int(event.arg) or 10,

@@ -12,7 +12,7 @@ from crossmesh import codec
 from crossmesh.adapters import aws
 from crossmesh.adapters.memory import MemoryBalancers, MemoryClock, MemoryFront, MemoryInstances, MemoryNetworks
 from crossmesh.cli import main, stack
-from crossmesh.core.canary.judge import Sample
+from crossmesh.core.canary.sample import Sample
 from crossmesh.core.observed import Pod
 from crossmesh.core.reporting.report import Report
 from crossmesh.driver import drive

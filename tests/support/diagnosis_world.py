@@ -4,7 +4,8 @@ from fractions import Fraction
 from typing import Any
 
 import msgspec
-from crossmesh.core.canary.judge import Check, Sample, Verdict
+from crossmesh.core.canary.sample import Sample
+from crossmesh.core.canary.verdict import Check, Verdict
 from crossmesh.core.diagnosis.facts import (
     BalancerFacts,
     ContainerFacts,

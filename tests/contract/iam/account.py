@@ -20,7 +20,7 @@ import pytest
 from crossmesh.adapters import aws
 from crossmesh.adapters.eks import Eks as EksAdapter
 from crossmesh.adapters.memory import MemoryClock, MemoryClusters, MemoryInstances, MemoryTelemetry
-from crossmesh.core.canary.judge import Sample
+from crossmesh.core.canary.sample import Sample
 from crossmesh.core.compiler.cluster_manifests import ListedDocuments
 from crossmesh.core.diagnosis.facts import ServiceFacts, Workloads
 from crossmesh.core.observed import Seen, Unseen

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import msgspec
 import yaml
 from crossmesh.adapters.memory import MemoryClusters
-from crossmesh.core.canary.judge import Sample
+from crossmesh.core.canary.sample import Sample
 from crossmesh.core.compiler.build import build
 from crossmesh.core.diagnosis.facts import ContainerFacts, ServiceFacts
 from crossmesh.core.diagnosis.ingress_rules import mark_of

@@ -4,8 +4,10 @@ import json
 
 import pytest
 from crossmesh import codec
-from crossmesh.core.canary.judge import CanaryHistory, Sample, Verdict
-from crossmesh.core.mesh.traffic_shift import Progress, Shift, digest_of, route_of
+from crossmesh.core.canary.history import CanaryHistory
+from crossmesh.core.canary.sample import Sample
+from crossmesh.core.canary.verdict import Verdict
+from crossmesh.core.mesh.shift_weights import Progress, Shift, digest_of, route_of
 from crossmesh.usecases import traffic_shifts
 
 from tests.support.desk import GOOD, Desk

@@ -9,9 +9,10 @@ import msgspec
 import pytest
 from crossmesh import codec
 from crossmesh.cli import status
-from crossmesh.core.canary.judge import CanaryHistory, Verdict, memory_key
+from crossmesh.core.canary.history import CanaryHistory, memory_key
 from crossmesh.core.canary.split_test import CanaryRun
-from crossmesh.core.mesh import traffic_shift
+from crossmesh.core.canary.verdict import Verdict
+from crossmesh.core.mesh import shift_weights
 from crossmesh.core.observed import Unseen
 from crossmesh.core.registry.plan import ManualOverrides
 from crossmesh.core.reporting.overview import Sighting, overview
@@ -386,14 +387,14 @@ def test_a_drain_and_a_pause_stand_right_after_the_target_with_who_and_since_whe
 
 def test_a_shift_in_force_is_named_and_is_not_green(running: Desk) -> None:
     running.settle()
-    one = traffic_shift.Shift(
+    one = shift_weights.Shift(
         id="x", service="shop/s", mesh="shop", router="r_shop", route="one", document="d", start={"a": 60, "b": 40}, goal={"a": 0, "b": 100}
     )
     running.world.state.documents[traffic_shifts.SHIFTS] = codec.encode((one,))
-    running.world.state.documents[traffic_shifts.SHIFTING] = codec.encode({"x": traffic_shift.Progress(step=1, at=running.now)})
+    running.world.state.documents[traffic_shifts.SHIFTING] = codec.encode({"x": shift_weights.Progress(step=1, at=running.now)})
     code, said = headline(running)
     assert (code, said.partition(":")[0]) == (3, "as declared, except for a shift of weights in force")
-    over = {"x": traffic_shift.Progress(step=1, at=running.now - 601, ended="ended by hand")}
+    over = {"x": shift_weights.Progress(step=1, at=running.now - 601, ended="ended by hand")}
     running.world.state.documents[traffic_shifts.SHIFTING] = codec.encode(over)
     code, out, _ = running.run("status")
     assert code == 0

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from crossmesh import codec
-from crossmesh.core.canary.judge import Sample
+from crossmesh.core.canary.sample import Sample
 from crossmesh.core.diagnosis.facts import ServiceFacts
 from crossmesh.core.observed import Unseen
 from crossmesh.core.registry.plan import ManualOverrides

@@ -16,10 +16,11 @@ import pytest
 from crossmesh import cli as package
 from crossmesh import codec
 from crossmesh.cli import canaries, doctor, plan, printing, validate
-from crossmesh.core.canary.judge import CanaryHistory, Verdict, memory_key
+from crossmesh.core.canary.history import CanaryHistory, memory_key
+from crossmesh.core.canary.verdict import Verdict
 from crossmesh.core.documents import Finding
 from crossmesh.core.mesh.backend import MeshSummary
-from crossmesh.core.mesh.traffic_shift import Progresses, Shifts
+from crossmesh.core.mesh.shift_weights import Progresses, Shifts
 from crossmesh.core.registry.plan import ManualOverrides, Outcome, RegistryPlan
 from crossmesh.core.reporting.report import Report
 from crossmesh.errors import RefusedError

@@ -2,7 +2,8 @@
 
 import pytest
 from crossmesh.cli.canaries import show, sparkline
-from crossmesh.core.canary.judge import Check, Sample, Verdict
+from crossmesh.core.canary.sample import Sample
+from crossmesh.core.canary.verdict import Check, Verdict
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,10 @@ import json
 import pytest
 from crossmesh import codec
 from crossmesh.cli import shift
-from crossmesh.core.canary.judge import CanaryHistory, Verdict, memory_key
+from crossmesh.core.canary.history import CanaryHistory, memory_key
 from crossmesh.core.canary.split_test import CanaryRun
-from crossmesh.core.mesh.traffic_shift import Shifts
+from crossmesh.core.canary.verdict import Verdict
+from crossmesh.core.mesh.shift_weights import Shifts
 from crossmesh.core.observed import Unseen
 from crossmesh.core.registry.plan import ManualOverrides
 from crossmesh.usecases import state, traffic_shifts

@@ -14,8 +14,9 @@ from crossmesh import codec, runtime
 from crossmesh.adapters.memory import MemoryClock, MemoryRunStore, MemoryState, MemoryTelemetry
 from crossmesh.cli import canaries, stack, status
 from crossmesh.cli.target import Place
-from crossmesh.core.canary.judge import CanaryHistory, Verdict
+from crossmesh.core.canary.history import CanaryHistory
 from crossmesh.core.canary.split_test import CanaryRun
+from crossmesh.core.canary.verdict import Verdict
 from crossmesh.core.reporting.report import Report
 from crossmesh.errors import CrossmeshError
 from crossmesh.manifests.config import load_config

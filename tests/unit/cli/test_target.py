@@ -9,9 +9,10 @@ import pytest
 from crossmesh import codec, configuration
 from crossmesh.adapters import aws
 from crossmesh.cli import init
-from crossmesh.cli.main import _parser
 from crossmesh.cli.target import Place
-from crossmesh.core.canary.judge import CanaryHistory, Verdict, memory_key
+from crossmesh.cli.verbs import parser
+from crossmesh.core.canary.history import CanaryHistory, memory_key
+from crossmesh.core.canary.verdict import Verdict
 from crossmesh.core.registry.plan import ManualOverrides
 from crossmesh.usecases import state
 
@@ -217,7 +218,7 @@ def test_a_drain_is_confirmed_by_the_stacks_name_with_counts(desk: Desk) -> None
 
 def test_every_verb_that_reaches_an_application_takes_all_four_flags() -> None:
     local = {"validate", "schema", "render", "access"}
-    for verb in verbs(_parser()):
+    for verb in verbs(parser()):
         flags = {option for action in verb._actions for option in action.option_strings}
         if verb.prog.split()[1] not in local:
             assert {"--region", "--profile", "--stack", "--env"} <= flags, verb.prog

@@ -4,7 +4,8 @@ import itertools
 
 import pytest
 from crossmesh.manifests import load
-from crossmesh.manifests.yaml_documents import ALIASED, DEPTH, LIMIT, line_of, read
+from crossmesh.manifests.yaml_composer import ALIASED, DEPTH
+from crossmesh.manifests.yaml_documents import LIMIT, line_of, read
 
 from tests.support.manifest_texts import say
 

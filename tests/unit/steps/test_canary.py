@@ -7,7 +7,9 @@ import msgspec
 import pytest
 from crossmesh import codec
 from crossmesh.adapters.memory import MemoryBalancers, MemoryFront, MemoryInstances, MemoryNetworks
-from crossmesh.core.canary.judge import MEMORY_LIMIT, CanaryHistory, Sample, Verdict
+from crossmesh.core.canary.history import MEMORY_LIMIT, CanaryHistory
+from crossmesh.core.canary.sample import Sample
+from crossmesh.core.canary.verdict import Verdict
 from crossmesh.core.diagnosis.facts import NetworkFacts
 from crossmesh.core.diagnosis.outliers import OutlierReview
 from crossmesh.core.settings import CanarySettings, Expect, ServiceTarget

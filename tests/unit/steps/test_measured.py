@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from crossmesh.adapters.dynamodb import packed, unpacked
 from crossmesh.adapters.memory import MemoryRegistry
-from crossmesh.core.canary.judge import Sample
+from crossmesh.core.canary.sample import Sample
 from crossmesh.core.reporting.report import Report
 from crossmesh.driver import drive
 from crossmesh.errors import RefusedError

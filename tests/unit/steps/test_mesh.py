@@ -9,7 +9,7 @@ import pytest
 from crossmesh import codec
 from crossmesh.core.keys import OWNER_TAG
 from crossmesh.core.mesh.appmesh.diff import differences
-from crossmesh.core.mesh.appmesh.planner import MeshPlan
+from crossmesh.core.mesh.appmesh.plan import MeshPlan
 from crossmesh.core.mesh.appmesh.render import requests
 from crossmesh.core.mesh.appmesh.state import ORDER
 from crossmesh.core.mesh.backend import MeshTarget

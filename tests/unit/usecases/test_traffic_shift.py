@@ -7,9 +7,11 @@ import msgspec
 import pytest
 from crossmesh import codec
 from crossmesh.cli import shift as cli
-from crossmesh.core.canary.judge import CanaryHistory, Sample, Verdict
+from crossmesh.core.canary.history import CanaryHistory
+from crossmesh.core.canary.sample import Sample
 from crossmesh.core.canary.split_test import CanaryRun
-from crossmesh.core.mesh import traffic_shift
+from crossmesh.core.canary.verdict import Verdict
+from crossmesh.core.mesh import shift_lines, shift_weights, traffic_shift
 from crossmesh.core.settings import CanarySettings, Expect, Mix
 from crossmesh.driver import drive
 from crossmesh.errors import RefusedError
@@ -177,7 +179,7 @@ def test_the_canary_expects_what_is_in_force_and_a_red_one_reverts_it(world: Mem
     assert world.look(where).decision == "apply"
     reconcile(world, where)
     assert weights(world) == {"a_shop": 1, "b_shop": 1}
-    (told,) = (traffic_shift.describe_shift(s, p) for s, p in zip(*_pairs(world), strict=True))
+    (told,) = (shift_lines.describe_shift(s, p) for s, p in zip(*_pairs(world), strict=True))
     assert "ended: canary front is red" in told
     world.clock.sleep(600)
     assert world.look(where).decision == "quiet", "what was halted does not begin again by itself"
@@ -195,11 +197,11 @@ def test_answers_given_while_a_step_settles_are_judged_by_the_weights_before_it_
         return drive(judge_canary.run(asked, where), world.ports).verdicts[0].kind
 
     assert judged() == "good"
-    world.clock.sleep(traffic_shift.SETTLES)
+    world.clock.sleep(shift_weights.SETTLES)
     assert judged() == "failed"
 
 
-def _pairs(world: MemoryWorld) -> tuple[list[traffic_shift.Shift], list[traffic_shift.Progress]]:
+def _pairs(world: MemoryWorld) -> tuple[list[shift_weights.Shift], list[shift_weights.Progress]]:
     found, progress = drive(traffic_shifts.recorded(), world.ports)
     return list(found), [progress[s.id] for s in found]
 

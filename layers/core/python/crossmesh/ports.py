@@ -9,7 +9,9 @@ from typing import Protocol
 
 import msgspec
 
-from crossmesh.core.canary.judge import CanaryHistory, Sample, Verdict
+from crossmesh.core.canary.history import CanaryHistory
+from crossmesh.core.canary.sample import Sample
+from crossmesh.core.canary.verdict import Verdict
 from crossmesh.core.compiler.cluster_manifests import ListedDocuments
 from crossmesh.core.diagnosis.facts import BalancerFacts, NetworkFacts, ServiceFacts, Workloads
 from crossmesh.core.mesh.appmesh.state import MeshResource

@@ -11,8 +11,9 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 
-from crossmesh.core.canary.judge import CanaryHistory, Verdict
+from crossmesh.core.canary.history import CanaryHistory
 from crossmesh.core.canary.split_test import mix_error
+from crossmesh.core.canary.verdict import Verdict
 from crossmesh.core.reporting.report import Report
 
 NAMESPACE = "crossmesh"

@@ -5,9 +5,12 @@ from fractions import Fraction
 import msgspec
 import pytest
 from crossmesh import codec
-from crossmesh.core.canary.judge import KEPT, MEMORY_LIMIT, ROUNDS, CanaryHistory, Check, Sample, Verdict, bounded, judge, percentile
+from crossmesh.core.canary.history import MEMORY_LIMIT, ROUNDS, CanaryHistory, bounded
+from crossmesh.core.canary.judge import judge, percentile
 from crossmesh.core.canary.layers import Diagnosis
+from crossmesh.core.canary.sample import KEPT, Sample
 from crossmesh.core.canary.split_test import ALPHA_ALONE, ALPHA_POOLED, CanaryRun
+from crossmesh.core.canary.verdict import Check, Verdict
 from crossmesh.core.settings import CanarySettings, Expect, Mix
 
 NODES = {"blue": "blue_demo", "red": "red_demo"}

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from crossmesh.core.canary.judge import Sample
+from crossmesh.core.canary.sample import Sample
 from crossmesh.core.diagnosis.access_denied import denied
 from crossmesh.core.diagnosis.diagnose import diagnose
 from crossmesh.core.diagnosis.facts import (

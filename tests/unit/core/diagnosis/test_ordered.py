@@ -9,10 +9,10 @@ from crossmesh.core.diagnosis.diagnose import diagnose
 from crossmesh.core.diagnosis.facts import Facts, Workloads
 from crossmesh.core.mesh.appmesh.backend import AppMeshBackend
 from crossmesh.core.mesh.appmesh.diff import Change
-from crossmesh.core.mesh.appmesh.planner import MeshAction, MeshPlan
+from crossmesh.core.mesh.appmesh.plan import MeshAction, MeshPlan
 from crossmesh.core.mesh.appmesh.state import AppMeshRequest
 from crossmesh.core.mesh.backend import MeshSummary, MeshTarget
-from crossmesh.core.mesh.traffic_shift import Progress, Shift
+from crossmesh.core.mesh.shift_weights import Progress, Shift
 from crossmesh.core.observed import DeploymentFacts, RegistryView
 from crossmesh.core.registry.plan import ManualOverrides
 from crossmesh.core.registry.planner import PlanInputs, plan

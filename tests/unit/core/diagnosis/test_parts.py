@@ -9,7 +9,7 @@ from crossmesh.adapters.eks import Eks
 from crossmesh.adapters.elb import ElasticLoadBalancing, Named, named
 from crossmesh.adapters.instances import Instances
 from crossmesh.adapters.kubernetes.detail import DeploymentItem, NodeDetail, PodDetail, deployment_facts, node_facts, pod_facts
-from crossmesh.core.canary.judge import Sample
+from crossmesh.core.canary.sample import Sample
 from crossmesh.core.diagnosis.facts import NetworkFacts, RuleFacts
 from crossmesh.core.diagnosis.ingress_rules import needed
 from crossmesh.core.diagnosis.outliers import COOL_DOWN, CoolingDown, OutlierReview, Remembered, update_outliers

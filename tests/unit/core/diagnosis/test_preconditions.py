@@ -3,18 +3,8 @@
 import msgspec
 import pytest
 from crossmesh.cli.account import cluster_facts, subnet_facts, writes
-from crossmesh.core.diagnosis.preconditions import (
-    ALWAYS,
-    GATEWAYS,
-    Account,
-    ClusterFacts,
-    SubnetFacts,
-    TrailFacts,
-    groups_of,
-    missing,
-    network,
-    same_names,
-)
+from crossmesh.core.diagnosis.account_facts import Account, ClusterFacts, SubnetFacts, TrailFacts
+from crossmesh.core.diagnosis.preconditions import ALWAYS, GATEWAYS, groups_of, missing, network, same_names
 from crossmesh.core.settings import CanarySettings, ClusterSettings, MeshSettings, Settings
 
 from tests.support.builders import context

@@ -3,9 +3,10 @@
 import msgspec
 import pytest
 from crossmesh.core.diagnosis.access_denied import refused_by_cluster
+from crossmesh.core.diagnosis.account_facts import Account, ClusterFacts
 from crossmesh.core.diagnosis.diagnose import diagnose
 from crossmesh.core.diagnosis.facts import MissingFact
-from crossmesh.core.diagnosis.preconditions import Account, ClusterFacts, missing
+from crossmesh.core.diagnosis.preconditions import missing
 
 from tests.support.builders import context
 from tests.support.diagnosis_world import facts

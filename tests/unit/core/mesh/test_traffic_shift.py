@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 import msgspec
 import pytest
-from crossmesh.core.canary.judge import CanaryHistory, Verdict
+from crossmesh.core.canary.history import CanaryHistory
 from crossmesh.core.canary.split_test import CanaryRun
-from crossmesh.core.mesh import traffic_shift
+from crossmesh.core.canary.verdict import Verdict
+from crossmesh.core.mesh import shift_lines, shift_weights, traffic_shift
 from crossmesh.core.mesh.expected_split import shares
 from crossmesh.core.settings import CanarySettings, Expect, Mix
 from crossmesh.core.topology import Topology
@@ -20,18 +21,18 @@ from tests.support.routed_topology import topology
 CANARY = CanarySettings(name="front", url="http://x", expect=Expect(mix=Mix(of="s", bodies=(("blue", "blue"), ("red", "red")))))
 
 
-def asked(*, step: int = 10, **more: Any) -> traffic_shift.Shift:
+def asked(*, step: int = 10, **more: Any) -> shift_weights.Shift:
     found = topology()
     route = found.routers[0].routes[0]
-    about = {"id": "one", "service": "demo/s", "mesh": "demo", "router": "r_demo", "route": "all", "document": traffic_shift.digest_of(route)}
+    about = {"id": "one", "service": "demo/s", "mesh": "demo", "router": "r_demo", "route": "all", "document": shift_weights.digest_of(route)}
     given_ = {"start": {"blue_demo": 1, "red_demo": 1}, "goal": {"blue_demo": 90, "red_demo": 10}, "step": step, "every": 60.0, "begun": 1000.0}
-    return traffic_shift.Shift(**{**about, **given_, **more})
+    return shift_weights.Shift(**{**about, **given_, **more})
 
 
 @pytest.mark.parametrize("step", [0, 1, 100])
 @pytest.mark.parametrize("start", [{}, {"blue": 1}])
 def test_a_stored_shift_without_a_goal_has_one_step(step: int, start: dict[str, int]) -> None:
-    assert traffic_shift.steps_of(asked(step=step, start=start, goal={})) == 1
+    assert shift_weights.steps_of(asked(step=step, start=start, goal={})) == 1
 
 
 def weights(found: Topology) -> dict[str, int]:
@@ -44,7 +45,7 @@ def red_at(at: float, *, last_good: float = 0.0) -> CanaryHistory:
 
 def test_half_and_half_to_ninety_ten_in_steps_of_ten_points() -> None:
     wanted = asked()
-    found = [traffic_shift.weights_at(wanted, step) for step in range(traffic_shift.steps_of(wanted) + 1)]
+    found = [shift_weights.weights_at(wanted, step) for step in range(shift_weights.steps_of(wanted) + 1)]
     assert [(f["blue_demo"], f["red_demo"]) for f in found] == [(1, 1), (60, 40), (70, 30), (80, 20), (90, 10)]
 
 
@@ -61,14 +62,14 @@ def test_each_step_goes_one_way_stays_within_the_limits_and_the_last_is_the_goal
     if not sum(start.values()) or not sum(goal.values()):
         return
     wanted = asked(start=start, goal=goal, step=step)
-    last = traffic_shift.steps_of(wanted)
-    taken = [traffic_shift.weights_at(wanted, number) for number in range(1, last + 1)]
+    last = shift_weights.steps_of(wanted)
+    taken = [shift_weights.weights_at(wanted, number) for number in range(1, last + 1)]
     assert taken[-1] == goal
-    assert traffic_shift.weights_at(wanted, last + 7) == goal
+    assert shift_weights.weights_at(wanted, last + 7) == goal
     for found in taken:
         assert 0 < sum(found.values()) <= 100
         assert min(found.values()) >= 0
-    ends = traffic_shift.shares_of(start), traffic_shift.shares_of(goal)
+    ends = shift_weights.shares_of(start), shift_weights.shares_of(goal)
     for node in start:
         moved = [found[node] for found in taken[:-1]]
         up = ends[1][node] >= ends[0][node]
@@ -86,20 +87,20 @@ def test_each_step_is_held_for_its_time_however_late_a_pass_comes() -> None:
         taken.append(found["one"].step)
     assert taken == [1, 1, 2, 3, 3, 4, 4, 4]
     assert traffic_shift.next_due(shifts, found) == 0.0
-    assert traffic_shift.next_due(shifts, {"one": traffic_shift.Progress(step=2, at=1060.0)}) == 1120.0
+    assert traffic_shift.next_due(shifts, {"one": shift_weights.Progress(step=2, at=1060.0)}) == 1120.0
 
 
 def test_what_is_in_force_is_what_was_recorded_for_the_mesh_and_for_the_canary_alike() -> None:
-    found = traffic_shift.overlaid(topology(), (asked(),), {"one": traffic_shift.Progress(step=2, at=1.0)})
+    found = shift_weights.overlaid(topology(), (asked(),), {"one": shift_weights.Progress(step=2, at=1.0)})
     assert weights(found) == {"blue_demo": 70, "red_demo": 30}
     assert shares(found, CANARY) == {"blue_demo": Fraction(7, 10), "red_demo": Fraction(3, 10)}
-    assert traffic_shift.overlaid(topology(), (asked(),), {}) == topology(), "not begun"
+    assert shift_weights.overlaid(topology(), (asked(),), {}) == topology(), "not begun"
 
 
 def test_a_deploy_that_changes_the_routes_document_ends_the_shift_and_says_so() -> None:
-    running = {"one": traffic_shift.Progress(step=2, at=1.0)}
+    running = {"one": shift_weights.Progress(step=2, at=1.0)}
     changed = topology(blue=3)
-    assert weights(traffic_shift.overlaid(changed, (asked(),), running)) == {"blue_demo": 3, "red_demo": 1}, "at once, before any record"
+    assert weights(shift_weights.overlaid(changed, (asked(),), running)) == {"blue_demo": 3, "red_demo": 1}, "at once, before any record"
     ended = traffic_shift.advance((asked(),), running, changed, [], at=2000.0)["one"]
     assert ended.ended == "a deploy changed its route's document"
     back = traffic_shift.advance((asked(),), {"one": ended}, topology(), [], at=3000.0)
@@ -119,32 +120,32 @@ def test_a_deploy_that_changes_the_routes_document_ends_the_shift_and_says_so() 
     ],
 )
 def test_a_canary_that_turns_red_under_a_shift_halts_and_reverts_it(memory: CanaryHistory, before: tuple[str, ...], halted: bool) -> None:
-    wanted, running = asked(red=before), {"one": traffic_shift.Progress(step=2, at=1060.0)}
+    wanted, running = asked(red=before), {"one": shift_weights.Progress(step=2, at=1060.0)}
     found = traffic_shift.advance((wanted,), running, topology(), [(CANARY, memory)], at=1110.0)
     assert bool(found["one"].ended) is halted
-    assert weights(traffic_shift.overlaid(topology(), (wanted,), found)) == (
+    assert weights(shift_weights.overlaid(topology(), (wanted,), found)) == (
         {"blue_demo": 1, "red_demo": 1} if halted else {"blue_demo": 70, "red_demo": 30}
     )
     if halted:
-        assert "canary front is red: red answers 503" in traffic_shift.describe_shift(wanted, found["one"])
+        assert "canary front is red: red answers 503" in shift_lines.describe_shift(wanted, found["one"])
 
 
 def test_a_red_canary_of_another_service_halts_nothing() -> None:
     other = msgspec.structs.replace(CANARY, expect=Expect(mix=Mix(of="elsewhere", bodies=(("a", "a"),))))
-    running = {"one": traffic_shift.Progress(step=2, at=1060.0)}
+    running = {"one": shift_weights.Progress(step=2, at=1060.0)}
     assert not traffic_shift.advance((asked(),), running, topology(), [(other, red_at(1100.0))], at=1110.0)["one"].ended
 
 
 def test_ended_by_hand_the_declared_weights_come_back() -> None:
     wanted = asked(called_off=1200.0)
-    found = traffic_shift.advance((wanted,), {"one": traffic_shift.Progress(step=2, at=1060.0)}, topology(), [], at=1201.0)
+    found = traffic_shift.advance((wanted,), {"one": shift_weights.Progress(step=2, at=1060.0)}, topology(), [], at=1201.0)
     assert found["one"].ended == "called off at 1970-01-01 00:20:00Z"
-    told = traffic_shift.describe_shift(wanted, found["one"])
+    told = shift_lines.describe_shift(wanted, found["one"])
     assert told.endswith("ended: called off at 1970-01-01 00:20:00Z; the declared weights are back")
-    assert weights(traffic_shift.overlaid(topology(), (wanted,), found)) == {"blue_demo": 1, "red_demo": 1}
+    assert weights(shift_weights.overlaid(topology(), (wanted,), found)) == {"blue_demo": 1, "red_demo": 1}
 
 
-def replaced() -> traffic_shift.Shifts:
+def replaced() -> shift_weights.Shifts:
     """One at 70:30, and the one that a person put in its place, which begins there."""
     old = asked(called_off=1200.0, called_off_by="role/alice", successor="two")
     new = asked(id="two", begun=1200.0, start={"blue_demo": 70, "red_demo": 30}, goal={"blue_demo": 0, "red_demo": 100}, step=0)
@@ -153,36 +154,36 @@ def replaced() -> traffic_shift.Shifts:
 
 def test_a_replaced_shift_says_by_what_when_and_by_whom() -> None:
     """The reported case: its record said `ended by hand`, and that the declared weights were in force."""
-    shifts, before = replaced(), {"one": traffic_shift.Progress(step=2, at=1060.0)}
+    shifts, before = replaced(), {"one": shift_weights.Progress(step=2, at=1060.0)}
     by = "replaced by the shift to blue_demo 0, red_demo 100 at 1970-01-01 00:20:00Z by role/alice"
-    assert traffic_shift.describe_shift(shifts[0], before["one"], shifts).endswith(
+    assert shift_lines.describe_shift(shifts[0], before["one"], shifts).endswith(
         f"step 2 of 4, now blue_demo 70, red_demo 30, {by}, which begins with the next look"
     )
     found = traffic_shift.advance(shifts, before, topology(), [], at=1201.0)
     assert found["one"].ended == by
-    assert "declared weights" not in traffic_shift.describe_shift(shifts[0], found["one"], shifts)
-    assert weights(traffic_shift.overlaid(topology(), shifts, found)) == {"blue_demo": 0, "red_demo": 100}
+    assert "declared weights" not in shift_lines.describe_shift(shifts[0], found["one"], shifts)
+    assert weights(shift_weights.overlaid(topology(), shifts, found)) == {"blue_demo": 0, "red_demo": 100}
 
 
 def test_a_replaced_shift_stays_in_force_until_its_successor_begins() -> None:
     """The successor begins where it stands: in between the declared weights would be a jump that nobody was shown."""
-    shifts, before = replaced(), {"one": traffic_shift.Progress(step=2, at=1060.0)}
+    shifts, before = replaced(), {"one": shift_weights.Progress(step=2, at=1060.0)}
     silence = [(CANARY, CanaryHistory(rounds=(CanaryRun(at=900.0, good=True),)))]
     found = traffic_shift.advance(shifts, before, topology(), silence, at=1201.0)
-    assert weights(traffic_shift.overlaid(topology(), shifts, found)) == {"blue_demo": 70, "red_demo": 30}
+    assert weights(shift_weights.overlaid(topology(), shifts, found)) == {"blue_demo": 70, "red_demo": 30}
     heard = [(CANARY, CanaryHistory(rounds=(CanaryRun(at=1202.0, good=True),)))]
     found = traffic_shift.advance(shifts, found, topology(), heard, at=1203.0)
     assert (bool(found["one"].ended), found["two"].step) == (True, 1)
     ended = (shifts[0], msgspec.structs.replace(shifts[1], called_off=1202.0))
     found = traffic_shift.advance(ended, before, topology(), silence, at=1203.0)
-    assert weights(traffic_shift.overlaid(topology(), ended, found)) == {"blue_demo": 1, "red_demo": 1}, (
+    assert weights(shift_weights.overlaid(topology(), ended, found)) == {"blue_demo": 1, "red_demo": 1}, (
         "called off as well, nothing is left to begin"
     )
 
 
 def test_all_that_ended_long_ago_is_forgotten_and_nothing_in_force_is() -> None:
     shifts = tuple(asked(id=str(i), begun=float(i)) for i in range(30))
-    progress = {s.id: traffic_shift.Progress(step=1, ended="" if s.id == "0" else "by hand") for s in shifts}
+    progress = {s.id: shift_weights.Progress(step=1, ended="" if s.id == "0" else "by hand") for s in shifts}
     left, states = traffic_shift.kept(shifts, progress)
     assert len(left) == 21
     assert left[0].id == "0"
@@ -196,9 +197,9 @@ def judged(at: float, kind: Literal["good", "failed", "no-data"] = "good", *, ro
     return CanaryHistory(last=Verdict(canary="front", kind=kind, at=at, says="so it is"), rounds=rounds)
 
 
-def last_of(memory: CanaryHistory, until: float, *, step: int = 1, every: float = 60.0) -> traffic_shift.Progress:
+def last_of(memory: CanaryHistory, until: float, *, step: int = 1, every: float = 60.0) -> shift_weights.Progress:
     """Where a shift of four steps stands when passes each 10 s see nothing but this history."""
-    wanted, found = asked(every=every), {"one": traffic_shift.Progress(step=step, at=1000.0)}
+    wanted, found = asked(every=every), {"one": shift_weights.Progress(step=step, at=1000.0)}
     for at in range(1000, int(until) + 1, 10):
         found = traffic_shift.advance((wanted,), found, topology(), [(CANARY, memory)], at=float(at))
     return found["one"]
@@ -222,7 +223,7 @@ def test_no_step_is_made_on_a_stale_verdict_and_a_lasting_silence_undoes_the_shi
     ],
 )
 def test_whatever_is_no_fresh_verdict_moves_nothing(memory: CanaryHistory) -> None:
-    assert last_of(memory, 1590.0) == traffic_shift.Progress(step=1, at=1000.0)
+    assert last_of(memory, 1590.0) == shift_weights.Progress(step=1, at=1000.0)
     assert last_of(memory, 1620.0).ended
 
 
@@ -246,17 +247,17 @@ def test_a_probe_without_data_undoes_nothing() -> None:
 @pytest.mark.parametrize("name", ["s", "demo/s", "s.demo"])
 def test_a_canary_guards_the_shift_by_whichever_name_its_mix_has(name: str) -> None:
     canary = msgspec.structs.replace(CANARY, expect=Expect(mix=Mix(of=name, bodies=(("blue", "blue"),))))
-    running = {"one": traffic_shift.Progress(step=2, at=1060.0)}
+    running = {"one": shift_weights.Progress(step=2, at=1060.0)}
     assert traffic_shift.advance((asked(),), running, topology(), [(canary, red_at(1100.0))], at=1110.0)["one"].ended
 
 
 @given(st.lists(st.integers(0, 900), max_size=20), st.integers(1, 120))
 def test_every_step_has_a_verdict_younger_than_three_minutes(verdicts: list[int], every: int) -> None:
-    wanted, found, newest = asked(every=float(every)), dict[str, traffic_shift.Progress](), 0.0
+    wanted, found, newest = asked(every=float(every)), dict[str, shift_weights.Progress](), 0.0
     for at in range(1000, 1900, 7):
         newest = max((1000.0 + v for v in verdicts if 1000 + v <= at), default=newest)
-        before = found.get("one", traffic_shift.Progress())
+        before = found.get("one", shift_weights.Progress())
         found = traffic_shift.advance((wanted,), found, topology(), [(CANARY, judged(newest))], at=float(at))
-        after = found.get("one", traffic_shift.Progress())
+        after = found.get("one", shift_weights.Progress())
         if after.step > before.step:
             assert at - newest <= traffic_shift.FRESH

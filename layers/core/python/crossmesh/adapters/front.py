@@ -19,7 +19,7 @@ from crossmesh import __version__
 from crossmesh.adapters import tracing
 from crossmesh.adapters.front_request import Request, Way
 from crossmesh.adapters.resolve import Resolve, resolver_at, system_resolve
-from crossmesh.core.canary.judge import REQUESTS, Sample
+from crossmesh.core.canary.sample import REQUESTS, Sample
 
 __all__ = ["Front", "Resolve", "resolver_at", "system_resolve"]
 

@@ -20,7 +20,7 @@ import msgspec
 from crossmesh.adapters import tls
 from crossmesh.adapters.http_body import ACCEPTED, UnreadableError, text_of
 from crossmesh.adapters.resolve import ForbiddenAddressError, Resolve, resolve_within
-from crossmesh.core.canary.judge import Sample
+from crossmesh.core.canary.sample import Sample
 from crossmesh.core.diagnosis import probe_policy
 
 HEAD_LIMIT = 16_384  # bytes of status line and headers, interim answers among them

@@ -6,7 +6,7 @@ import socket
 import time
 
 from crossmesh.adapters.front import Front
-from crossmesh.core.canary.judge import Sample
+from crossmesh.core.canary.sample import Sample
 from crossmesh.core.diagnosis.probe_policy import inside
 
 

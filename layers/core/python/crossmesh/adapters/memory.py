@@ -7,7 +7,9 @@ from typing import Any
 import msgspec
 
 from crossmesh.core.bounds import packed
-from crossmesh.core.canary.judge import CanaryHistory, Sample, Verdict
+from crossmesh.core.canary.history import CanaryHistory
+from crossmesh.core.canary.sample import Sample
+from crossmesh.core.canary.verdict import Verdict
 from crossmesh.core.compiler.cluster_manifests import ListedDocuments, kept
 from crossmesh.core.diagnosis.facts import BalancerFacts, NetworkFacts, PodFacts, RuleFacts, ServiceFacts, Workloads
 from crossmesh.core.diagnosis.probe_policy import inside

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from crossmesh.adapters import aws
-from crossmesh.core.diagnosis.preconditions import Account, ClusterFacts, SubnetFacts, TrailFacts
+from crossmesh.core.diagnosis.account_facts import Account, ClusterFacts, SubnetFacts, TrailFacts
 from crossmesh.core.keys import OWNER_TAG
 from crossmesh.core.settings import ClusterSettings, Settings
 from crossmesh.errors import CrossmeshError

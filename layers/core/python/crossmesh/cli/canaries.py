@@ -13,8 +13,9 @@ from crossmesh import codec
 from crossmesh.adapters import aws
 from crossmesh.cli import stack, waiting
 from crossmesh.cli.printing import Progress, console, print_json, table
-from crossmesh.core.canary.judge import CanaryHistory, Verdict, memory_key, stale
+from crossmesh.core.canary.history import CanaryHistory, memory_key, stale
 from crossmesh.core.canary.split_test import CanaryRun, mix_error
+from crossmesh.core.canary.verdict import Verdict
 from crossmesh.core.suggestions import meant
 from crossmesh.errors import CrossmeshError, RefusedError, UsageError
 from crossmesh.usecases import state

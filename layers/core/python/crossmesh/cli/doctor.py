@@ -10,10 +10,11 @@ import msgspec
 
 from crossmesh.cli import account, stack
 from crossmesh.cli.printing import console, print_json, table
-from crossmesh.core.canary.judge import FRESH, Verdict
+from crossmesh.core.canary.history import FRESH
+from crossmesh.core.canary.verdict import Verdict
 from crossmesh.core.diagnosis import preconditions
 from crossmesh.core.diagnosis.doctor import Part
-from crossmesh.core.mesh.traffic_shift import moment
+from crossmesh.core.mesh.shift_lines import moment
 from crossmesh.core.registry.overrides import describe_overrides
 from crossmesh.driver import drive
 from crossmesh.usecases import state

@@ -15,8 +15,8 @@ from crossmesh.cli import exits, stack, waiting
 from crossmesh.cli.canaries import memory_of
 from crossmesh.cli.operate import AGAIN, caller, confirmed, hint
 from crossmesh.cli.printing import console, print_json, table
-from crossmesh.core.canary.judge import CanaryHistory
-from crossmesh.core.mesh import shift_target, traffic_shift
+from crossmesh.core.canary.history import CanaryHistory
+from crossmesh.core.mesh import shift_lines, shift_target, shift_weights, traffic_shift
 from crossmesh.core.mesh.backends import backend_of
 from crossmesh.core.settings import Settings
 from crossmesh.core.suggestions import meant
@@ -37,16 +37,16 @@ class Ground(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     topology: Topology
     state: Any
-    shifts: traffic_shift.Shifts
-    progress: traffic_shift.Progresses
+    shifts: shift_weights.Shifts
+    progress: shift_weights.Progresses
     now: float
     by: str = ""  # who asks
 
-    def over(self, one: traffic_shift.Shift) -> bool:
+    def over(self, one: shift_weights.Shift) -> bool:
         """Whether a shift has ended or is about to."""
-        return bool(one.called_off or self.progress.get(one.id, traffic_shift.Progress()).ended)
+        return bool(one.called_off or self.progress.get(one.id, shift_weights.Progress()).ended)
 
-    def running(self, mesh: str, router: str, route: str) -> traffic_shift.Shift | None:
+    def running(self, mesh: str, router: str, route: str) -> shift_weights.Shift | None:
         """The shift of a route that is in force or about to be."""
         return next(
             (s for s in self.shifts if (s.mesh, s.router, s.route) == (mesh, router, route) and not self.over(s)), None
@@ -60,8 +60,8 @@ def run(arguments: argparse.Namespace) -> int:
     # What has begun can always be ended, whatever was deployed since
     context = drive(manifests.in_force(at.context()), ports) if arguments.end else _deployed_context(at)
     before = state.read(SHIFTS)
-    shifts: traffic_shift.Shifts = codec.decode(before, traffic_shift.Shifts) if before else ()
-    progress = stack.kept(ports, SHIFTING, traffic_shift.Progresses) or {}
+    shifts: shift_weights.Shifts = codec.decode(before, shift_weights.Shifts) if before else ()
+    progress = stack.kept(ports, SHIFTING, shift_weights.Progresses) or {}
     asked = _ended if arguments.end else _begun
     here = Ground(
         settings=context.settings,
@@ -103,7 +103,7 @@ def run(arguments: argparse.Namespace) -> int:
     return exits.DONE
 
 
-def _against(at: stack.Deployed, context: Context, here: Ground, wanted: traffic_shift.Shift) -> tuple[str, ...]:
+def _against(at: stack.Deployed, context: Context, here: Ground, wanted: shift_weights.Shift) -> tuple[str, ...]:
     """What stands against it: by a look of this moment with the person's own rights."""
     canaries = [(c, memory_of(here.state, c.name)) for c in here.settings.canaries]
     operator = drive(state.operator(), at.ports)
@@ -119,15 +119,15 @@ def _against(at: stack.Deployed, context: Context, here: Ground, wanted: traffic
     return (*blind, *shift_target.obstacles(wanted, context.topology, ground, application, canaries))
 
 
-def _replaced(wanted: traffic_shift.Shift, here: Ground) -> str:
+def _replaced(wanted: shift_weights.Shift, here: Ground) -> str:
     """What a person should know of the shift that a new one takes the place of; "" = there is
     none.
     """
     old = here.running(wanted.mesh, wanted.router, wanted.route)
-    return traffic_shift.replacing(old, here.progress.get(old.id)) if old else ""
+    return shift_lines.replacing(old, here.progress.get(old.id)) if old else ""
 
 
-def show(wanted: traffic_shift.Shift, here: Ground, against: Sequence[str]) -> None:
+def show(wanted: shift_weights.Shift, here: Ground, against: Sequence[str]) -> None:
     """From, to, each step and when, and who guards it."""
     out, course = console(), shift_target.course(wanted)
     ends = datetime.fromtimestamp(here.now + course.seconds, UTC).strftime("%H:%M:%SZ")
@@ -168,7 +168,7 @@ def duration(text: str) -> float:
     return found
 
 
-def _begun(arguments: argparse.Namespace, here: Ground) -> tuple[traffic_shift.Shifts, str]:
+def _begun(arguments: argparse.Namespace, here: Ground) -> tuple[shift_weights.Shifts, str]:
     """The shifts with a new one; one in force on the same route ends, and the new one begins where
     it stands.
     """
@@ -181,18 +181,18 @@ def _begun(arguments: argparse.Namespace, here: Ground) -> tuple[traffic_shift.S
     declared, name = route.weights, route.name
     running = here.running(router.mesh, router.aws_name, name)
     start = (
-        traffic_shift.weights_at(running, here.progress.get(running.id, traffic_shift.Progress()).step)
+        shift_weights.weights_at(running, here.progress.get(running.id, shift_weights.Progress()).step)
         if running
         else declared
     )
     goal = goal_of(here.topology, router.mesh, declared, arguments.to)
-    made = traffic_shift.Shift(
+    made = shift_weights.Shift(
         id=codec.digest(codec.encode([router.mesh, router.aws_name, name, goal, here.now]))[:16],
         service=service.key,
         mesh=router.mesh,
         router=router.aws_name,
         route=name,
-        document=traffic_shift.digest_of(route),
+        document=shift_weights.digest_of(route),
         start={**dict.fromkeys(declared, 0), **start},
         goal={**dict.fromkeys(declared, 0), **goal},
         step=arguments.step,
@@ -203,10 +203,10 @@ def _begun(arguments: argparse.Namespace, here: Ground) -> tuple[traffic_shift.S
     )
     end = {"called_off": here.now, "called_off_by": here.by, "successor": made.id}
     others = tuple(msgspec.structs.replace(s, **end) if s is running else s for s in here.shifts)
-    return (*others, made), traffic_shift.describe_shift(made, None)
+    return (*others, made), shift_lines.describe_shift(made, None)
 
 
-def _ended(arguments: argparse.Namespace, here: Ground) -> tuple[traffic_shift.Shifts, str]:
+def _ended(arguments: argparse.Namespace, here: Ground) -> tuple[shift_weights.Shifts, str]:
     """The shifts with those of a service (and route) called off."""
     service = find_service(here.topology, arguments.service)
     chosen = {
@@ -279,17 +279,17 @@ def goal_of(topology: Topology, mesh: str, declared: Mapping[str, int], text: st
                 f"{name!r} is no target of the route; it has:"
                 f" {known}{meant(name, (key for key, aws_name in names.items() if aws_name in declared))}",
             )
-        if not weight.isdigit() or int(weight) > traffic_shift.MOST:
+        if not weight.isdigit() or int(weight) > shift_weights.MOST:
             raise UsageError(
                 "BadWeight",
-                f"found {part.strip()!r}, wanted NODE=WEIGHT with a whole weight from 0 to {traffic_shift.MOST}",
+                f"found {part.strip()!r}, wanted NODE=WEIGHT with a whole weight from 0 to {shift_weights.MOST}",
             )
         if node in goal:
             raise UsageError("Twice", f"{node} stands twice in --to: give each target one weight")
         goal[node] = int(weight)
-    if not 0 < sum(goal.values()) <= traffic_shift.MOST:
+    if not 0 < sum(goal.values()) <= shift_weights.MOST:
         raise UsageError(
-            "BadWeights", f"the weights add up to {sum(goal.values())}, allowed are 1 to {traffic_shift.MOST}"
+            "BadWeights", f"the weights add up to {sum(goal.values())}, allowed are 1 to {shift_weights.MOST}"
         )
     return goal
 

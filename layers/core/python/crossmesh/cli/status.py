@@ -13,11 +13,12 @@ from crossmesh import __version__
 from crossmesh.adapters import aws
 from crossmesh.cli import canaries, exits, journal, printing, stack, waiting
 from crossmesh.cli.printing import console, print_json, table, text
-from crossmesh.core.canary.judge import Verdict, stale
+from crossmesh.core.canary.history import stale
 from crossmesh.core.canary.split_test import CanaryRun
+from crossmesh.core.canary.verdict import Verdict
 from crossmesh.core.compiler import cluster_manifests
 from crossmesh.core.compiler.cluster_manifests import ActiveManifests
-from crossmesh.core.mesh import traffic_shift
+from crossmesh.core.mesh import shift_lines
 from crossmesh.core.registry.plan import ManualOverrides, PlannerState
 from crossmesh.core.reporting import overview
 from crossmesh.core.reporting.overview import Overview
@@ -111,7 +112,7 @@ def read(arguments: argparse.Namespace) -> Picture:
     mute = frozenset(name for name, memory in memories.items() if stale(memory, now))
     moved, progress = drive(traffic_shifts.recorded(), here.ports)
     came = {one.id: progress.get(one.id) for one in moved}
-    lines = {one.id: traffic_shift.describe_shift(one, came[one.id], moved) for one in moved}
+    lines = {one.id: shift_lines.describe_shift(one, came[one.id], moved) for one in moved}
     over = {key for key, one in came.items() if one is not None and one.ended}
     held = table.read_lease(lease.NAME)
     bad = {

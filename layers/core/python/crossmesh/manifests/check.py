@@ -11,7 +11,8 @@ from crossmesh.core import bounds
 from crossmesh.core.documents import Finding, SourceLocation
 from crossmesh.core.suggestions import nearest
 from crossmesh.manifests.schema import Field, Flag, Listing, Number, Record, Rule, Share, Span, Table, Text, Whole
-from crossmesh.manifests.yaml_documents import Tree, line_of
+from crossmesh.manifests.yaml_composer import Tree
+from crossmesh.manifests.yaml_documents import line_of
 
 FINDINGS = 500  # that are told of one document; of the others only how many there are
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}

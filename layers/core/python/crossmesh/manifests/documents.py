@@ -14,7 +14,8 @@ from crossmesh.manifests import legacy, set_aside
 from crossmesh.manifests.check import Checker
 from crossmesh.manifests.crd import CLUSTER_WIDE, GROUP, KINDS, OLD_VERSION, VERSION
 from crossmesh.manifests.schema import Record, Table, Text, need, record
-from crossmesh.manifests.yaml_documents import Tree, read
+from crossmesh.manifests.yaml_composer import Tree
+from crossmesh.manifests.yaml_documents import read
 
 _LABEL = "[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
 _SUBDOMAIN = "[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"

@@ -12,7 +12,9 @@ import msgspec
 
 from crossmesh import codec
 from crossmesh.core import bounds
-from crossmesh.core.canary.judge import CanaryHistory, Sample, Verdict, bounded, memory_key
+from crossmesh.core.canary.history import CanaryHistory, bounded, memory_key
+from crossmesh.core.canary.sample import Sample
+from crossmesh.core.canary.verdict import Verdict
 from crossmesh.core.diagnosis.diagnose import diagnose, way_through
 from crossmesh.core.diagnosis.ingress_rules import RequiredIngress
 from crossmesh.core.diagnosis.mesh import closed

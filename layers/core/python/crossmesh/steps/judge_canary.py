@@ -4,7 +4,9 @@ import msgspec
 
 from crossmesh import codec
 from crossmesh.core import bounds
-from crossmesh.core.canary.judge import CanaryHistory, Sample, bounded, flake_of, judge, memory_key
+from crossmesh.core.canary.history import CanaryHistory, bounded, memory_key
+from crossmesh.core.canary.judge import flake_of, judge
+from crossmesh.core.canary.sample import Sample
 from crossmesh.core.mesh.expected_split import shares
 from crossmesh.effects import Step, call
 from crossmesh.ports import Clock, State, Telemetry

@@ -8,7 +8,7 @@ still runs: executions never pile up.
 
 import msgspec
 
-from crossmesh.core.canary.judge import REQUESTS
+from crossmesh.core.canary.sample import REQUESTS
 from crossmesh.core.settings import Settings
 from crossmesh.effects import Step, call
 from crossmesh.ports import Clock

@@ -3,7 +3,7 @@
 import msgspec
 
 from crossmesh.core import bounds
-from crossmesh.core.canary.judge import REQUESTS, Sample, lean
+from crossmesh.core.canary.sample import REQUESTS, Sample, lean
 from crossmesh.core.settings import CanarySettings
 from crossmesh.effects import Step, call
 from crossmesh.errors import CrossmeshError

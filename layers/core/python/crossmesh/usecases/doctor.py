@@ -7,15 +7,18 @@ from collections.abc import Mapping
 import msgspec
 
 from crossmesh import codec
-from crossmesh.core.canary.judge import CanaryHistory, Sample, Verdict, judge, memory_key
+from crossmesh.core.canary.history import CanaryHistory, memory_key
+from crossmesh.core.canary.judge import judge
 from crossmesh.core.canary.layers import Diagnosis
+from crossmesh.core.canary.sample import Sample
+from crossmesh.core.canary.verdict import Verdict
 from crossmesh.core.diagnosis import doctor
 from crossmesh.core.diagnosis.diagnose import diagnose
 from crossmesh.core.diagnosis.doctor import Part, Recommendation
 from crossmesh.core.diagnosis.ordered import RESUME
 from crossmesh.core.diagnosis.withheld import withheld
 from crossmesh.core.mesh.expected_split import shares
-from crossmesh.core.mesh.traffic_shift import moment
+from crossmesh.core.mesh.shift_lines import moment
 from crossmesh.core.registry.overrides import describe_drain, paused
 from crossmesh.core.registry.plan import ManualOverrides
 from crossmesh.core.reporting.report import Report

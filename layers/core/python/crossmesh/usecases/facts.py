@@ -7,14 +7,15 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from crossmesh.core.canary.judge import Sample, Verdict
+from crossmesh.core.canary.sample import Sample
+from crossmesh.core.canary.verdict import Verdict
 from crossmesh.core.diagnosis import cluster_access
 from crossmesh.core.diagnosis.facts import Facts, MissingFact, NetworkFacts, Workloads
 from crossmesh.core.diagnosis.instances import PROVEN
 from crossmesh.core.diagnosis.probe_policy import path_of, port_of
 from crossmesh.core.mesh.backends import backend_of
 from crossmesh.core.mesh.expected_split import shares
-from crossmesh.core.mesh.traffic_shift import Progresses, Shifts
+from crossmesh.core.mesh.shift_weights import Progresses, Shifts
 from crossmesh.core.observed import Instance, RegistryView, Unseen
 from crossmesh.core.registry.decision import EndpointDecision
 from crossmesh.core.registry.endpoints import address_of

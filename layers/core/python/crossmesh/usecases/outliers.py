@@ -5,7 +5,7 @@ it.
 from collections.abc import Mapping, Sequence
 
 from crossmesh import codec
-from crossmesh.core.canary.judge import Sample
+from crossmesh.core.canary.sample import Sample
 from crossmesh.core.diagnosis.outliers import CoolingDown, OutlierReview, Remembered, update_outliers
 from crossmesh.core.observed import RegistryView, View
 from crossmesh.effects import Step, call

@@ -5,8 +5,8 @@ Shared by looks, runs and canaries.
 import msgspec
 
 from crossmesh import codec
-from crossmesh.core.canary.judge import CanaryHistory, memory_key
-from crossmesh.core.mesh import traffic_shift
+from crossmesh.core.canary.history import CanaryHistory, memory_key
+from crossmesh.core.mesh import shift_lines, shift_weights, traffic_shift
 from crossmesh.core.settings import CanarySettings
 from crossmesh.effects import Step, call, to
 from crossmesh.ports import Clock, State
@@ -23,9 +23,9 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     context: Context
-    shifts: traffic_shift.Shifts
-    progress: traffic_shift.Progresses
-    before: traffic_shift.Progresses
+    shifts: shift_weights.Shifts
+    progress: shift_weights.Progresses
+    before: shift_weights.Progresses
     waits: dict[str, str] = {}  # shift -> why it does not go on
 
     @property
@@ -41,7 +41,7 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
             "; ".join(
                 part
                 for part in (
-                    traffic_shift.describe_shift(s, self.progress.get(s.id), self.shifts),
+                    shift_lines.describe_shift(s, self.progress.get(s.id), self.shifts),
                     self.waits.get(s.id, ""),
                 )
                 if part
@@ -49,15 +49,15 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
             for s in fresh
         )
 
-    def _ended(self, one: traffic_shift.Shift) -> bool:
-        return bool(self.progress.get(one.id, traffic_shift.Progress()).ended)
+    def _ended(self, one: shift_weights.Shift) -> bool:
+        return bool(self.progress.get(one.id, shift_weights.Progress()).ended)
 
 
-def recorded() -> Step[tuple[traffic_shift.Shifts, traffic_shift.Progresses]]:
+def recorded() -> Step[tuple[shift_weights.Shifts, shift_weights.Progresses]]:
     """What was asked for, and how far it came."""
     asked, came = yield from state.batch_or_raise([to(State.read, SHIFTS), to(State.read, SHIFTING)])
-    return (codec.decode(asked, traffic_shift.Shifts) if asked else ()), (
-        codec.decode(came, traffic_shift.Progresses) if came else {}
+    return (codec.decode(asked, shift_weights.Shifts) if asked else ()), (
+        codec.decode(came, shift_weights.Progresses) if came else {}
     )
 
 
@@ -81,10 +81,10 @@ def due(context: Context) -> Step[Due]:
 
 
 def _histories(
-    context: Context, shifts: traffic_shift.Shifts, progress: traffic_shift.Progresses
+    context: Context, shifts: shift_weights.Shifts, progress: shift_weights.Progresses
 ) -> Step[list[tuple[CanarySettings, CanaryHistory]]]:
     """Every canary with its history; nothing is read where every shift has ended."""
-    if all(progress.get(s.id, traffic_shift.Progress()).ended for s in shifts):
+    if all(progress.get(s.id, shift_weights.Progress()).ended for s in shifts):
         return []
     found = yield from state.batch_or_raise(
         [to(State.read, memory_key(canary.name)) for canary in context.settings.canaries]
@@ -113,12 +113,12 @@ def answering(context: Context) -> Step[tuple[Context, ...]]:
     """
     shifts, progress = yield from recorded()
     now = yield from call(Clock.now)
-    lately = traffic_shift.before(progress, now)
+    lately = shift_weights.before(progress, now)
     return tuple(_with(context, shifts, found) for found in ((progress,) if lately == progress else (progress, lately)))
 
 
-def _with(context: Context, shifts: traffic_shift.Shifts, progress: traffic_shift.Progresses) -> Context:
-    return msgspec.structs.replace(context, topology=traffic_shift.overlaid(context.topology, shifts, progress))
+def _with(context: Context, shifts: shift_weights.Shifts, progress: shift_weights.Progresses) -> Context:
+    return msgspec.structs.replace(context, topology=shift_weights.overlaid(context.topology, shifts, progress))
 
 
 def next_due(context: Context) -> Step[float]:

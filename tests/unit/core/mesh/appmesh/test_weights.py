@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from crossmesh.core.mesh.appmesh.diff import differences
-from crossmesh.core.mesh.appmesh.planner import MeshAction
+from crossmesh.core.mesh.appmesh.plan import MeshAction
 from crossmesh.core.mesh.appmesh.state import AppMeshRequest
 from crossmesh.core.mesh.appmesh.weights import differences_of, weights_found
 from crossmesh.core.mesh.backend import MeshTarget

@@ -9,9 +9,10 @@ from fractions import Fraction
 
 import msgspec
 
-from crossmesh.core.canary.judge import Sample, Verdict
+from crossmesh.core.canary.sample import Sample
+from crossmesh.core.canary.verdict import Verdict
 from crossmesh.core.mesh.backend import MeshSummary
-from crossmesh.core.mesh.traffic_shift import Progresses, Shifts
+from crossmesh.core.mesh.shift_weights import Progresses, Shifts
 from crossmesh.core.observed import DeploymentFacts, RegistryView, Seen, View
 from crossmesh.core.registry.decision import EndpointDecision
 from crossmesh.core.registry.plan import ManualOverrides, RegistryPlan

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import msgspec
 
 from crossmesh.core.canary.certificates import refusal_of
-from crossmesh.core.canary.judge import Sample
 from crossmesh.core.canary.layers import Diagnosis
+from crossmesh.core.canary.sample import Sample
 from crossmesh.core.diagnosis.access_denied import denied, permission, refused_by_cluster
 from crossmesh.core.diagnosis.facts import Facts, ServiceFacts
 from crossmesh.core.mesh.request_path import RequestPath

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from crossmesh.core.canary.judge import Sample, percentile
+from crossmesh.core.canary.judge import percentile
 from crossmesh.core.canary.layers import Certainty, Diagnosis
+from crossmesh.core.canary.sample import Sample
 from crossmesh.core.diagnosis.facts import Facts
 from crossmesh.core.diagnosis.unmatched import nobody_of
 from crossmesh.core.keys import service_key

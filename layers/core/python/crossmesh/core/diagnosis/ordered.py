@@ -10,7 +10,8 @@ from crossmesh.core.canary.layers import Diagnosis
 from crossmesh.core.diagnosis.facts import Facts
 from crossmesh.core.mesh.backend import MeshChange
 from crossmesh.core.mesh.request_path import RequestPath
-from crossmesh.core.mesh.traffic_shift import Progress, Shift, describe_shift, moment, steps_of, weights_at
+from crossmesh.core.mesh.shift_lines import describe_shift, moment
+from crossmesh.core.mesh.shift_weights import Progress, Shift, steps_of, weights_at
 from crossmesh.core.registry.overrides import describe_drain, paused
 
 OBSERVES = "Mode is observe: nothing is applied"

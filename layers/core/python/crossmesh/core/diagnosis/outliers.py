@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from crossmesh.core import bounds
-from crossmesh.core.canary.judge import Sample
+from crossmesh.core.canary.sample import Sample
 from crossmesh.core.diagnosis.instances import proven_dead
 from crossmesh.core.observed import Instance, RegistryView, Seen, View
 from crossmesh.core.registry import endpoints as ep

@@ -4,13 +4,10 @@ endpoints of a VPC without NAT, a trail. Pure.
 `crossmesh init` prints what is missing before the first deployment, `crossmesh doctor` afterwards.
 """
 
-import ipaddress
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal
 
-import msgspec
-
+from crossmesh.core.diagnosis.account_facts import Account, ClusterFacts, SubnetFacts
 from crossmesh.core.diagnosis.doctor import Recommendation
 from crossmesh.core.keys import OWNER_TAG
 from crossmesh.core.mesh.backends import backend_of
@@ -21,65 +18,6 @@ GROUPS = 5  # security groups that Lambda takes for a function
 ALWAYS = ("eks", "servicediscovery", "data-servicediscovery", "states")
 GATEWAYS = ("s3", "dynamodb")  # free, as gateway endpoints
 DIAGNOSES = ("elasticloadbalancing", "ec2")
-
-Way = Literal["internet", "vpc", "none"]
-
-
-class ClusterFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What DescribeCluster says of how a cluster is reached and who is let in."""
-
-    name: str
-    eks: str
-    region: str
-    public: bool
-    cidrs: tuple[str, ...] = ()
-    private: bool = False
-    vpc: str = ""
-    subnets: tuple[str, ...] = ()
-    group: str = ""
-    owner: str | None = None  # the group's tag crossmesh:owner; None = not read
-    mode: str = ""
-    entries: tuple[str, ...] | None = None  # ARNs of principals with an access entry; None = not read
-
-    @property
-    def way(self) -> Way:
-        """How functions reach its API. Lambda's public addresses are in no list of CIDR blocks but
-        the whole Internet.
-        """
-        if self.public and _everywhere(self.cidrs):
-            return "internet"
-        return "vpc" if self.private else "none"
-
-
-class SubnetFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """`public`: its default route is an Internet gateway, through which a function in it gets
-    nowhere. `out`: another default route.
-    """
-
-    id: str
-    vpc: str
-    public: bool
-    out: bool
-
-
-class TrailFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """A trail that is seen in the Region, and whether it records the writes of Cloud Map there."""
-
-    name: str
-    logging: bool
-    writes: bool
-
-
-class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """What was read of the account, as far as it could be. `endpoints`: VPC -> names of services,
-    such as "states". `trails` None: not known.
-    """
-
-    clusters: tuple[ClusterFacts, ...] = ()
-    subnets: tuple[SubnetFacts, ...] = ()
-    endpoints: Mapping[str, tuple[str, ...]] = {}
-    trails: tuple[TrailFacts, ...] | None = None
-    unread: tuple[str, ...] = ()
 
 
 def network(account: Account) -> dict[str, str]:
@@ -313,16 +251,3 @@ def same_names(settings: Settings) -> Iterator[Recommendation]:
 
 def _advice(subject: str, what: str, fix: str) -> Recommendation:
     return Recommendation(part="account", subject=subject, what=what, fix=fix)
-
-
-def _everywhere(cidrs: Iterable[str]) -> bool:
-    """Whether blocks together are the whole of IPv4."""
-    try:
-        blocks = [
-            block
-            for one in cidrs
-            if isinstance(block := ipaddress.ip_network(one, strict=False), ipaddress.IPv4Network)
-        ]
-    except ValueError:
-        return False
-    return any(block.prefixlen == 0 for block in ipaddress.collapse_addresses(blocks))

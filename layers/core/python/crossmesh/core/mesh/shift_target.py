@@ -9,10 +9,11 @@ from fractions import Fraction
 
 import msgspec
 
-from crossmesh.core.canary.judge import CanaryHistory
+from crossmesh.core.canary.history import CanaryHistory
 from crossmesh.core.keys import service_key
-from crossmesh.core.mesh import traffic_shift
-from crossmesh.core.mesh.traffic_shift import Shift, guards, shares_of, silent, steps_of, weights_at
+from crossmesh.core.mesh import shift_weights
+from crossmesh.core.mesh.shift_weights import Shift, shares_of, steps_of, weights_at
+from crossmesh.core.mesh.traffic_shift import guards, silent
 from crossmesh.core.observed import RegistryView, Unseen, View
 from crossmesh.core.registry.endpoints import CLUSTER
 from crossmesh.core.registry.overrides import describe_drain
@@ -165,4 +166,4 @@ def course(wanted: Shift) -> Course:
 
 
 def _percent(share: Fraction) -> str:
-    return f"{float(share * traffic_shift.MOST):.3g} %"
+    return f"{float(share * shift_weights.MOST):.3g} %"

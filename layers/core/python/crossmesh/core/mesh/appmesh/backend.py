@@ -7,7 +7,8 @@ import msgspec
 from crossmesh import codec
 from crossmesh.core.documents import Document, Finding
 from crossmesh.core.mesh.appmesh import limits, notes
-from crossmesh.core.mesh.appmesh.planner import MeshAction, MeshPlan, plan
+from crossmesh.core.mesh.appmesh.plan import MeshAction, MeshPlan
+from crossmesh.core.mesh.appmesh.planner import plan
 from crossmesh.core.mesh.appmesh.render import requests
 from crossmesh.core.mesh.appmesh.state import MeshView
 from crossmesh.core.mesh.appmesh.weights import differences_of, weights_found

@@ -1,6 +1,6 @@
 """What a person should know of App Mesh's plan. Pure."""
 
-from crossmesh.core.mesh.appmesh.planner import MeshPlan
+from crossmesh.core.mesh.appmesh.plan import MeshPlan
 
 
 def of_plan(plan: MeshPlan) -> tuple[str, ...]:

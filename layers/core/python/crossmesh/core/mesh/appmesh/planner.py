@@ -9,69 +9,18 @@ routes, services and gateway routes follow; what is left over goes last.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, Literal, get_args
+from typing import Any
 
 import msgspec
 
 from crossmesh.core.keys import OWNER_TAG
-from crossmesh.core.mesh.appmesh.diff import Change, differences
+from crossmesh.core.mesh.appmesh.diff import differences
+from crossmesh.core.mesh.appmesh.plan import STAGES, MeshAction, MeshPlan, MeshWithheld, Stage
 from crossmesh.core.mesh.appmesh.router_migration import Order, RouteChange, fits, order
 from crossmesh.core.mesh.appmesh.state import ORDER, AppMeshRequest, MeshResource, MeshView, parent_of, target_of, uses
 from crossmesh.core.mesh.backend import MeshTarget
 
-Stage = Literal[
-    "mesh",
-    "virtualNode",
-    "virtualGateway",
-    "untie",
-    "virtualRouter",
-    "route",
-    "settle",
-    "virtualService",
-    "gatewayRoute",
-    "retireGatewayRoute",
-    "retireVirtualService",
-    "retireRoute",
-    "retireVirtualRouter",
-    "retireVirtualGateway",
-    "retireVirtualNode",
-    "retireMesh",
-]
-STAGES: tuple[Stage, ...] = get_args(Stage)
 _RETIRE: dict[str, Stage] = {f"{stage[6].lower()}{stage[7:]}": stage for stage in STAGES if stage.startswith("retire")}
-
-
-class MeshAction(msgspec.Struct, frozen=True, kw_only=True):
-    """Create, update or delete one resource. `request` is the API's input without tags and token;
-    `adopt`: put our tag on it first.
-    """
-
-    verb: Literal["create", "update", "delete"]
-    target: MeshTarget
-    stage: Stage
-    request: AppMeshRequest | None = None
-    arn: str = ""
-    adopt: bool = False
-    changes: tuple[Change, ...] = ()
-    reason: str
-
-
-class MeshWithheld(msgspec.Struct, frozen=True, kw_only=True):
-    """A change that was not made, why, and what a person can do."""
-
-    target: MeshTarget
-    detail: str
-    fix: str = ""  # "" in plans of earlier versions
-
-
-class MeshPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """Actions in apply order. `notes`: what a person should know about them."""
-
-    actions: tuple[MeshAction, ...] = ()
-    withheld: tuple[MeshWithheld, ...] = ()
-    notes: tuple[str, ...] = ()
-    unavailable: str = ""
-    gone: float = 0.0
 
 
 def plan(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from crossmesh.core.mesh.appmesh.diff import Change
-from crossmesh.core.mesh.appmesh.planner import MeshAction
+from crossmesh.core.mesh.appmesh.plan import MeshAction
 from crossmesh.core.mesh.backend import Difference
 from crossmesh.core.topology import ROUTE_KINDS
 

@@ -1,7 +1,7 @@
 """The driver of App Mesh."""
 
 from crossmesh.core.mesh.appmesh.backend import AppMeshBackend
-from crossmesh.core.mesh.appmesh.planner import MeshPlan
+from crossmesh.core.mesh.appmesh.plan import MeshPlan
 from crossmesh.core.mesh.appmesh.state import MeshView
 from crossmesh.core.reporting.report import Report
 from crossmesh.effects import Step

@@ -6,7 +6,8 @@ from itertools import groupby
 from crossmesh import codec
 from crossmesh.core.keys import OWNER_TAG
 from crossmesh.core.mesh.appmesh.diff import differences
-from crossmesh.core.mesh.appmesh.planner import MeshAction, MeshPlan, pods_pending
+from crossmesh.core.mesh.appmesh.plan import MeshAction, MeshPlan
+from crossmesh.core.mesh.appmesh.planner import pods_pending
 from crossmesh.core.mesh.appmesh.state import MeshView
 from crossmesh.core.mesh.backend import MeshTarget
 from crossmesh.effects import Step, batch, call, to
