@@ -100,9 +100,9 @@ class _Aws:
 @cache
 def _modules() -> dict[str, types.ModuleType]:
     """The private copies, without threads: side by side is what the simulator decides, not the machine."""
-    names = ("cloud_map", "app_mesh", "kubernetes.api", "kubernetes.clusters")
+    names = ("cloud_map", "app_mesh", "kubernetes.api", "kubernetes.view", "kubernetes.clusters")
     found = {name: private(f"crossmesh.adapters.{name}") for name in names}
-    for name in ("cloud_map", "kubernetes.clusters"):
+    for name in ("cloud_map", "kubernetes.view"):
         found[name].__dict__["ThreadPoolExecutor"] = _InTurn
     return found
 
@@ -214,7 +214,7 @@ def _simulated() -> Callable[..., Any]:
         def __init__(self, now: Callable[[], float], transport: Callable[[str], Any]) -> None:
             self.now, self.transport = now, transport
             self._apis: dict[str, Any] = {}
-            self._zones: dict[Any, Any] = {}
+            self._views = _modules()["kubernetes.view"].ClusterViews()
             self._eks = _Nothing()
 
         def _api(self, cluster: Any) -> Api:
