@@ -5,7 +5,7 @@ from crossmesh import codec
 from crossmesh.cli import canaries, waiting
 from crossmesh.core.canary.judge import CanaryHistory, Verdict, memory_key
 from crossmesh.core.canary.split_test import CanaryRun
-from crossmesh.core.mesh.traffic_shift import Shifts
+from crossmesh.core.mesh.shift_weights import Shifts
 from crossmesh.usecases import traffic_shifts as shifts
 
 from tests.support.desk import Desk
