@@ -3,8 +3,9 @@
 import pytest
 from crossmesh import codec
 from crossmesh.cli import canaries, waiting
-from crossmesh.core.canary.judge import CanaryHistory, Verdict, memory_key
+from crossmesh.core.canary.history import CanaryHistory, memory_key
 from crossmesh.core.canary.split_test import CanaryRun
+from crossmesh.core.canary.verdict import Verdict
 from crossmesh.core.mesh.shift_weights import Shifts
 from crossmesh.usecases import traffic_shifts as shifts
 
