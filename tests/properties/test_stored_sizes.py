@@ -236,7 +236,7 @@ def written() -> set[str]:
             called, arguments = ast.unparse(node.func), [ast.unparse(argument) for argument in node.args]
             if called in ("call", "to") and arguments[:1] == ["State.write"]:
                 argument = arguments[1]
-            elif called in ("store.tell", "state.write", "state.replace", "tell"):
+            elif called in ("state.tell", "store.tell", "state.write", "state.replace", "table.write", "table.replace", "tell"):
                 argument = arguments[0]
             else:
                 continue

@@ -13,7 +13,7 @@ from crossmesh_xds.shared import Shared
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.xds.test_fleet import snapshot
+from tests.support.one_snapshot import snapshot
 
 MAPPINGS = st.dictionaries(st.sampled_from("abcde"), st.integers(0, 2), max_size=5)
 
