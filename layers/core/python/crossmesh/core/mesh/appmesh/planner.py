@@ -48,7 +48,7 @@ def needs_tags(request: AppMeshRequest | None, resource: MeshResource) -> bool:
     return request is None or bool(differences(request.input.get("spec", {}), resource.spec))
 
 
-def pods_pending(
+def failed_need(
     action: MeshAction, failed: Mapping[MeshTarget, MeshAction], found: Mapping[MeshTarget, MeshResource]
 ) -> MeshTarget | None:
     """Which of the resources whose write `failed` an action cannot go without, or None. What App

@@ -7,7 +7,7 @@ from crossmesh import codec
 from crossmesh.core.keys import OWNER_TAG
 from crossmesh.core.mesh.appmesh.diff import differences
 from crossmesh.core.mesh.appmesh.plan import MeshAction, MeshPlan
-from crossmesh.core.mesh.appmesh.planner import pods_pending
+from crossmesh.core.mesh.appmesh.planner import failed_need
 from crossmesh.core.mesh.appmesh.state import MeshView
 from crossmesh.core.mesh.backend import MeshTarget
 from crossmesh.effects import Step, batch, call, to
@@ -34,7 +34,7 @@ def apply(run: Run, context: Context, plan: MeshPlan, view: MeshView) -> Step[tu
     for _, group in groupby(enumerate(plan.actions), key=lambda item: item[1].stage):
         waiting = []
         for index, action in group:
-            needed = pods_pending(action, failed, found)
+            needed = failed_need(action, failed, found)
             if needed is None:
                 waiting.append((index, action))
             else:
