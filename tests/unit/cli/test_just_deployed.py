@@ -80,3 +80,19 @@ def test_a_shift_can_be_ended_whatever_is_in_the_folder(deployed: Desk) -> None:
     code, out, err = deployed.run("shift", "s", "--end", "--yes")
     assert (code, err) == (0, ""), out
     assert all(one.called_off for one in codec.decode(deployed.world.state.documents[shifts.SHIFTS], Shifts))
+
+
+def test_plan_does_not_say_ended_of_a_shift_still_in_force(deployed: Desk) -> None:
+    """It said "ended: …; the declared weights are back" because of weights edited here, which nobody had deployed."""
+    assert deployed.run(*SHIFT)[0] == 0
+    deployed.reconcile()
+    file = deployed.folder / "config" / "mesh" / "shop.yaml"
+    file.write_text(file.read_text().replace("weight: 60", "weight: 50"))
+    out = deployed.run("plan")[1]
+    (told,) = (line for line in out.splitlines() if line.strip().startswith("shift of shop/s"))
+    assert "ends with the next run of this configuration: a deploy changed its route's document; the declared weights come back then" in told
+    assert "now blue_shop" in told
+    assert "ended" not in told
+    assert "are back" not in out
+    status = deployed.run("status")[1]
+    assert "ends" not in next(line for line in status.splitlines() if "shift of shop/s" in line)

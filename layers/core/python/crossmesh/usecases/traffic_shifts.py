@@ -35,19 +35,18 @@ class Due(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What people should know of shifts in force, and of those that end with this pass."""
-        fresh = [s for s in self.shifts if not self._ended(s) or self.before.get(s.id) != self.progress.get(s.id)]
+        """What people should know of shifts in force, and of those that a pass made now ends."""
         return tuple(
-            "; ".join(
-                part
-                for part in (
-                    shift_lines.describe_shift(s, self.progress.get(s.id), self.shifts),
-                    self.waits.get(s.id, ""),
-                )
-                if part
-            )
-            for s in fresh
+            "; ".join(part for part in (self._line(s), self.waits.get(s.id, "")) if part)
+            for s in self.shifts
+            if not self._ended(s) or self.before.get(s.id) != self.progress.get(s.id)
         )
+
+    def _line(self, one: shift_weights.Shift) -> str:
+        """Nothing ends before a pass is made: what ends a shift may not even be deployed yet."""
+        if self._ended(one):
+            return shift_lines.ending(one, self.before.get(one.id), self.progress[one.id].ended)
+        return shift_lines.describe_shift(one, self.progress.get(one.id), self.shifts)
 
     def _ended(self, one: shift_weights.Shift) -> bool:
         return bool(self.progress.get(one.id, shift_weights.Progress()).ended)

@@ -39,6 +39,15 @@ def describe_shift(shift: Shift, state: Progress | None, shifts: Shifts = ()) ->
     return f"{about}: {stands(shift, state)}"
 
 
+def ending(shift: Shift, state: Progress | None, why: str) -> str:
+    """A shift in force that ends when what is planned is done, as a line for people."""
+    back = "" if shift.successor else "; the declared weights come back then"
+    return (
+        f"shift of {shift.service} (route {shift.route}) to {weights_line(shift.goal)}: {stands(shift, state)},"
+        f" ends with the next run of this configuration: {why}{back}"
+    )
+
+
 def name_of(shift: Shift) -> str:
     return f"the shift to {weights_line(shift.goal)}"
 
