@@ -44,7 +44,11 @@ def test_a_canary_that_never_gives_a_verdict_is_not_green_for_ever(desk: Desk) -
     assert "canary front: no verdict since the deployment 60 minutes ago, so nobody knows whether users are served" in out
     stack["LastUpdatedTime"] = datetime.fromtimestamp(desk.now - 100, UTC)
     desk.look()
-    assert "no verdict since" not in desk.run("status")[1], "its first is on its way"
+    code, out, _ = desk.run("status")
+    assert "no verdict since" not in out, "its first is on its way"
+    assert code != 0, "nobody knows yet whether users are served"
+    assert "everything is as declared" not in out
+    assert "canary front: no verdict yet: its first good verdict is awaited" in out
     stack["LastUpdatedTime"] = datetime.fromtimestamp(desk.now - 3600, UTC)
     stack["Parameters"][-1]["ParameterValue"] = "DISABLED"
     assert desk.run("status")[0] == 0, "who switched the schedule off awaits no verdict"
@@ -54,7 +58,7 @@ def test_interrupted_while_verbs_are_imported(desk: Desk, monkeypatch: pytest.Mo
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(importlib.import_module("crossmesh.cli.main"), "_parser", interrupted)
+    monkeypatch.setattr(importlib.import_module("crossmesh.cli.main"), "parser", interrupted)
     code, _, err = desk.run("plan")
     assert code == 130
     assert "interrupted; nothing was changed" in err

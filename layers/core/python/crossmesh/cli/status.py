@@ -134,7 +134,9 @@ def read(arguments: argparse.Namespace) -> Picture:
     ]
     untried = tuple(sorted(memories.keys() - verdicts.keys()))
     deployed = _deployed(here)
-    if here.parameters.get("Schedule") == "ENABLED" and deployed and now - deployed > overview.EFFECT:
+    scheduled = here.parameters.get("Schedule") == "ENABLED" and bool(deployed)
+    awaited = scheduled and now - deployed <= overview.EFFECT
+    if scheduled and not awaited:
         problems += [
             f"canary {name}: no verdict since the deployment {(now - deployed) / 60:.0f} minutes ago, so nobody knows"
             " whether users are served: the canary workflow does not run, or its judge fails (`crossmesh canary run"
@@ -163,7 +165,10 @@ def read(arguments: argparse.Namespace) -> Picture:
         deploying=not here.settled,
         shifted=shifted,
         canaries=tuple(problems),
-        never_good=tuple(line for name, line in bad.items() if name in first),
+        never_good=(
+            *(line for name, line in bad.items() if name in first),
+            *(f"canary {name}: no verdict yet" for name in untried if awaited),
+        ),
         judged=tuple(line for name, line in bad.items() if name in judged),
     )
     return Picture(
