@@ -16,6 +16,7 @@ from world.clusters.store import Store, timestamp
 
 REGION = "us-east-1"
 OURS = "default-scheduler"
+AGAIN_S = 0.3  # after which a pod whose address was not free is started again, at another one
 START_S, READY_S = 0.1, 0.2  # seconds a pod takes to start and to become ready, unless its annotations say otherwise
 
 
@@ -39,7 +40,7 @@ class Runtime(Protocol):
     """What runs pods."""
 
     def start(self, cluster: str, pod: Object) -> None:
-        """Listen at the pod's address before returning."""
+        """Listen at the pod's address before returning. Raises OSError, and listens nowhere, where a port of it is taken."""
 
     def stop(self, uid: str) -> None:
         """End the process."""
@@ -260,7 +261,12 @@ class Controllers:
             ],
             "containerStatuses": containers,
         }
-        self.runtime.start(self.cluster, running)
+        try:
+            self.runtime.start(self.cluster, running)
+        except OSError:  # the address's last holder, or its Envoy, has not let go of a port yet
+            self.addresses.free(uid)
+            self.after(AGAIN_S, lambda: self._start(pod))
+            return
         self._set_status(found, running["status"])
         self.after(_seconds(pod, "ready-delay", READY_S), lambda: self.ready(_key(pod), uid, on=True))
 

@@ -40,7 +40,7 @@ class PodRuntime:
 
     async def _start(self, cluster: str, pod: dict[str, Any]) -> None:
         app = app_for(pod, sidecar=self.has_sidecar(pod))
-        servers = []
+        servers: list[asyncio.Server] = []
         for port in app.ports:
 
             async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int = port) -> None:
@@ -57,7 +57,12 @@ class PodRuntime:
                     app.connections.discard(writer)
                     writer.close()
 
-            servers.append(await asyncio.start_server(serve, pod["status"]["podIP"], port, backlog=256))
+            try:
+                servers.append(await asyncio.start_server(serve, pod["status"]["podIP"], port, backlog=256))
+            except OSError:
+                for server in servers:
+                    server.close()
+                raise
         self._pods[pod["metadata"]["uid"]] = (app, servers)
         self.lives[pod["metadata"]["uid"]] = {
             "pod": pod["metadata"]["name"],
