@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from crossmesh.adapters.eks import Access
-from crossmesh.adapters.kubernetes import clusters
+from crossmesh.adapters.kubernetes import api
 from crossmesh.adapters.kubernetes.clusters import KubernetesClusters
 from crossmesh.core.observed import Seen, Unseen
 from crossmesh.core.settings import ClusterSettings
@@ -46,7 +46,7 @@ def observe(answers: list[tuple[int, bytes]]) -> Seen | Unseen:
     adapter = KubernetesClusters("us-east-1", NoEks())  # type: ignore[arg-type]
     liar = Liar(answers)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clusters, "Transport", lambda *_: liar)
+        patch.setattr(api, "Transport", lambda *_: liar)
         view = adapter.observe(CLUSTER, ("shop",), REGISTERED, "", {})
     assert liar.turn, "nobody was asked"
     return view
