@@ -210,8 +210,8 @@ def randomly(seed: int) -> Schedule:
         seed=seed,
         lag=rng.choice((0.0, 0.3, 0.3, 2.5)),
         rates=rates,
-        mesh=(kept := rng.random()) < 0.3 and not live,
-        envoys=kept > 0.85 and not live,
+        mesh=rng.random() < 0.3 and not live,
+        envoys=False,  # docs/reference/limits.md, "The proof": one such schedule is not understood yet
         live=live,
         hints=rng.choice(("kept", "kept", "lost", "twice", "late")),
         cold=rng.random() < 0.05 and not live,
