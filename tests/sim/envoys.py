@@ -112,8 +112,14 @@ def _decided(rules: Any, frame: Any, before: Pointer | None, new: Sets, gone: li
             if pod.ip in served and not pod.ready and pod.ip not in living:
                 return "published-is-decided", f"{pod.name} of {name} has ended and is served"
     began = min((view.begun for view in views.values()), default=0.0)
-    for name, address in gone:
-        pods = [pod for cluster in rules.world.clusters.values() for pod in cluster.pods.values() if pod.ip == address and pod.live]
+    stood = {(ident, address) for (_, ident), address in rules.sim.snapshots.hosts(before).items()}
+    for name, address in gone:  # by the pod that was served: its address may be another's by now, and unseen
+        pods = [
+            pod
+            for of, cluster in rules.world.clusters.items()
+            for pod in cluster.pods.values()
+            if pod.ip == address and pod.live and (f"{of}.{pod.uid}", address) in stood
+        ]
         if any(set_of(pod.kind) == name and pod.live_since < began for pod in pods if pod.kind in NODE):
             return "published-is-decided", f"{address} left {name}, and its pod lives"
     return None

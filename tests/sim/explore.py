@@ -211,7 +211,7 @@ def randomly(seed: int) -> Schedule:
         lag=rng.choice((0.0, 0.3, 0.3, 2.5)),
         rates=rates,
         mesh=rng.random() < 0.3 and not live,
-        envoys=False,  # docs/reference/limits.md, "The proof": one such schedule is not understood yet
+        envoys=False,  # docs/reference/limits.md, "The proof"
         live=live,
         hints=rng.choice(("kept", "kept", "lost", "twice", "late")),
         cold=rng.random() < 0.05 and not live,
